@@ -1,0 +1,46 @@
+# Every command a person or CI types. Each one sets up what it needs.
+PYTHON ?= python3
+ENVIRONMENT := .venv
+BIN := $(ENVIRONMENT)/bin
+INSTALLED := $(ENVIRONMENT)/.installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help repro smoke test lint ui readme lock
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## /make \1|/p' Makefile | column -t -s '|'
+
+repro: $(INSTALLED) ## run the whole graph: data, weights, training, evaluation, ensemble, registry, report
+	dvc repro
+
+smoke: $(INSTALLED) ## the whole graph on 2,000 training and 1,000 test images, in a workspace of its own (.smoke)
+	python -m pipeline.smoke
+
+test: $(INSTALLED) ## run the tests
+	python -m pytest
+
+lint: $(INSTALLED) ## check format and code with ruff
+	ruff format --check .
+	ruff check .
+
+ui: $(INSTALLED) ## MLflow's pages on http://127.0.0.1:5000
+	@echo "MLflow: http://127.0.0.1:$${PORT:-5000}"
+	mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db}
+
+readme: $(INSTALLED) ## write reports/results.md into the README
+	python -m pipeline.readme
+
+lock: $(INSTALLED) ## resolve pyproject.toml into requirements.lock: exact versions with hashes, no registry named
+	python -m venv $(ENVIRONMENT)-lock
+	$(ENVIRONMENT)-lock/bin/pip install --quiet uv
+	$(ENVIRONMENT)-lock/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url --quiet --output-file requirements.lock
+
+$(INSTALLED): requirements.lock
+	@command -v git > /dev/null || { echo "error: git is missing: install it first" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		|| { echo "error: Python 3.11, 3.12 or 3.13 is needed: make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(ENVIRONMENT)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@

@@ -1,0 +1,72 @@
+"""A small convolutional network trained from scratch.
+
+Layout and initialisation follow airbench94 (Keller Jordan, 2024, https://arxiv.org/abs/2404.00498): a frozen
+whitening convolution, three blocks of two 3x3 convolutions, Dirac initialisation, batch normalisation without scale.
+"""
+
+import keras
+import numpy as np
+
+PATCH = 2  # pixels, side of the whitened patches
+LOGIT_SCALE = 1 / 9  # keeps early logits small, so that the high peak learning rate is stable
+# Mean and deviation of the CIFAR-10 training pixels, red, green, blue, on the 0 to 255 scale.
+PIXEL_MEAN = np.array([125.3, 123.0, 113.9])
+PIXEL_STD = np.array([63.0, 62.1, 66.7])
+
+
+def build(images: np.ndarray, widths: list[int]) -> keras.Model:
+    """Return the untrained network: uint8 images (N, side, side, 3), side 16 to 32, in; float32 logits (N, 10) out.
+
+    `images`: uint8 (N, 32, 32, 3), training images whose 2x2 patches the first convolution whitens.
+    `widths`: channels of the three blocks.
+    """
+    inputs = keras.Input((None, None, 3), dtype="uint8", name="images")
+    x = keras.layers.Rescaling((1 / PIXEL_STD).tolist(), (-PIXEL_MEAN / PIXEL_STD).tolist(), name="scale")(inputs)
+    x = _whitening(images)(x)
+    x = keras.layers.Activation("gelu", name="whiten_gelu")(x)
+    for block, width in enumerate(widths, start=1):
+        x = _convolution(x, width, pool=True, name=f"block{block}a")
+        x = _convolution(x, width, pool=False, name=f"block{block}b")
+    x = keras.layers.GlobalMaxPooling2D(name="pool")(x)
+    x = keras.layers.Dense(10, use_bias=False, name="dense")(x)
+    logits = keras.layers.Rescaling(LOGIT_SCALE, dtype="float32", name="logits")(x)
+    return keras.Model(inputs, logits, name="custom_cnn")
+
+
+def _convolution(x, width: int, pool: bool, name: str):
+    x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, kernel_initializer=Dirac(), name=f"{name}_conv")(
+        x
+    )
+    if pool:
+        x = keras.layers.MaxPooling2D(2, name=f"{name}_pool")(x)
+    x = keras.layers.BatchNormalization(momentum=0.8, epsilon=1e-6, scale=False, name=f"{name}_bn")(x)
+    return keras.layers.Activation("gelu", name=f"{name}_gelu")(x)
+
+
+def _whitening(images: np.ndarray) -> keras.layers.Conv2D:
+    """Frozen 2x2 convolution onto the eigenvectors of the patches' covariance, and their negatives."""
+    x = (images[:5000].astype("float32") - PIXEL_MEAN) / PIXEL_STD
+    patches = np.lib.stride_tricks.sliding_window_view(x, (PATCH, PATCH), axis=(1, 2))  # N, 31, 31, 3, 2, 2
+    patches = patches.transpose(0, 1, 2, 4, 5, 3).reshape(-1, PATCH * PATCH * 3)
+    values, vectors = np.linalg.eigh(patches.T @ patches / len(patches))
+    filters = (vectors / np.sqrt(values + 5e-4)).reshape(PATCH, PATCH, 3, -1)
+    kernel = np.concatenate([filters, -filters], axis=-1).astype("float32")
+    return keras.layers.Conv2D(
+        kernel.shape[-1],
+        PATCH,
+        use_bias=False,
+        trainable=False,
+        kernel_initializer=lambda shape, dtype=None: keras.ops.convert_to_tensor(kernel, dtype),
+        name="whiten",
+    )
+
+
+class Dirac(keras.initializers.Initializer):
+    """Kaiming-uniform filters of which the first pass their input channel through unchanged (arXiv:1706.00388)."""
+
+    def __call__(self, shape, dtype=None):
+        kernel = np.array(keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")(shape))
+        channels = min(shape[2], shape[3])
+        kernel[..., :channels] = 0
+        kernel[1, 1, range(channels), range(channels)] = 1
+        return keras.ops.convert_to_tensor(kernel, dtype)

@@ -1,0 +1,96 @@
+"""What a training step is fed: batches of augmented images, or of a trunk's cached activations."""
+
+import keras
+import numpy as np
+
+from pipeline.params import Training
+
+
+def one_hot(labels: np.ndarray) -> np.ndarray:
+    """Labels uint8 (N,) in 0 to 9 as float32 (N, 10)."""
+    return np.eye(10, dtype="float32")[labels]
+
+
+class _Epochs(keras.utils.PyDataset):
+    """Whole batches of shuffled examples; the remainder of an epoch is left out."""
+
+    def __init__(self, labels: np.ndarray, batch_size: int, seed: int):
+        super().__init__()
+        self._targets, self._size, self._seed, self._epoch = one_hot(labels), min(batch_size, len(labels)), seed, 0
+        self._begin()
+
+    def __len__(self) -> int:
+        return len(self._targets) // self._size
+
+    def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        chosen = self._order[step * self._size : (step + 1) * self._size]
+        return self._inputs(chosen), self._targets[chosen]
+
+    def on_epoch_end(self) -> None:
+        self._epoch += 1
+        self._begin()
+
+    def _begin(self) -> None:
+        rng = np.random.default_rng([self._seed, self._epoch])
+        self._order = rng.permutation(len(self._targets))
+        self._augment(rng)
+
+    def _augment(self, rng: np.random.Generator) -> None:
+        raise NotImplementedError
+
+    def _inputs(self, chosen: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+class AugmentedImages(_Epochs):
+    """Images uint8 (B, side, side, 3), mirrored every other epoch and translated by up to `shift` pixels.
+
+    Which half of the images is mirrored first is random; then they alternate (arXiv:2404.00498, section 3.6). Pixels
+    moved in from outside are reflected ones. In the first `small_epochs` epochs the side is `small`, then 32.
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, training: Training, seed: int):
+        self._images, self._shift = images, training.shift
+        self._small, self._small_epochs = training.small, training.small_epochs
+        self._first = np.random.default_rng(seed).random(len(images)) < 0.5
+        super().__init__(labels, training.batch_size, seed)
+
+    def _augment(self, rng: np.random.Generator) -> None:
+        self._mirrored = self._first ^ bool(self._epoch % 2)
+        self._offsets = rng.integers(0, 2 * self._shift + 1, (2, len(self._images)))
+
+    def _inputs(self, chosen: np.ndarray) -> np.ndarray:
+        images = self._images[chosen]
+        mirrored = self._mirrored[chosen]
+        images[mirrored] = images[mirrored, :, ::-1]
+        shift = self._shift
+        padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="reflect")
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (32, 32), axis=(1, 2))
+        rows, columns = self._offsets[:, chosen]
+        moved = np.moveaxis(windows[np.arange(len(chosen)), rows, columns], 1, -1)
+        return shrink(moved, self._small) if self._epoch < self._small_epochs else np.ascontiguousarray(moved)
+
+
+def shrink(images: np.ndarray, side: int) -> np.ndarray:
+    """Images uint8 (N, 32, 32, 3) to (N, side, side, 3): each pixel is the mean of the area that it covers."""
+    edges = np.linspace(0, 32, side + 1)
+    overlap = np.minimum(edges[1:, None], np.arange(1, 33)) - np.maximum(edges[:-1, None], np.arange(32))
+    weights = (np.maximum(overlap, 0) * side / 32).astype("float32")  # (side, 32), rows sum to 1
+    rows = np.tensordot(images.astype("float32"), weights, ((1,), (1,)))  # N, columns, channels, rows
+    both = np.tensordot(rows, weights, ((1,), (1,)))  # N, channels, rows, columns
+    return np.rint(both.transpose(0, 2, 3, 1)).astype("uint8")
+
+
+class CachedViews(_Epochs):
+    """Activations float16 (B, height, width, channels), of one view of each image chosen at random each epoch."""
+
+    def __init__(self, views: np.ndarray, labels: np.ndarray, batch_size: int, seed: int):
+        """`views`: float16 (views, N, height, width, channels), usually memory-mapped."""
+        self._views = views
+        super().__init__(labels, batch_size, seed)
+
+    def _augment(self, rng: np.random.Generator) -> None:
+        self._view = rng.integers(0, len(self._views), len(self._targets))
+
+    def _inputs(self, chosen: np.ndarray) -> np.ndarray:
+        return self._views[self._view[chosen], chosen]

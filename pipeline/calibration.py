@@ -1,0 +1,23 @@
+"""Temperature scaling (Guo et al., 2017, https://arxiv.org/abs/1706.04599)."""
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
+from sklearn.metrics import log_loss
+
+
+def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Divisor of the logits (N, 10) that minimises the negative log-likelihood of the labels (N,)."""
+    logits = logits.astype("float64")
+
+    def loss(log_temperature: float) -> float:
+        return nll(softmax(logits / np.exp(log_temperature), axis=1), labels)
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+
+
+def nll(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean negative log-likelihood, nats, of labels (N,) under probabilities (N, 10), which are clipped at 1e-12."""
+    clipped = np.clip(probabilities.astype("float64"), 1e-12, 1)
+    clipped /= clipped.sum(axis=1, keepdims=True)
+    return float(log_loss(labels, clipped, labels=range(clipped.shape[1])))

@@ -1,0 +1,61 @@
+"""How a command ends: what the user can mend is one line, a bug is a traceback."""
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Something the user can mend. The message is one line: what is wrong, and what to do."""
+
+
+def run(command: Callable[[], None]) -> None:
+    """Run a command and exit: 0, 1 after one line on stderr, or 130 after Ctrl-C.
+
+    SIGTERM is turned into the same orderly interruption as Ctrl-C, so that a stopped job closes its MLflow run.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.stdout.reconfigure(line_buffering=True)  # lines reach a log when they are said
+    try:
+        command()
+    except UserError as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in _STORAGE:
+            raise
+        _fail(f"{error.filename or 'a file'}: {_STORAGE[error.errno]}")
+    except KeyboardInterrupt:
+        print("interrupted: run `dvc repro` to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+_STORAGE = {
+    errno.ENOSPC: "the disk is full; free some space and run again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run again",
+    errno.EROFS: "the folder is read-only; make it writable or work in another clone",
+    errno.EACCES: "permission denied; make it readable and writable for this user",
+    errno.EPERM: "permission denied; make it readable and writable for this user",
+}
+
+
+def _fail(message: str) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(1)
+
+
+def require_space(folder: str | os.PathLike, needed: int) -> None:
+    """Raise UserError unless `needed` bytes are free where `folder` lies and files can be made there.
+
+    `folder` is made if it is missing.
+    """
+    os.makedirs(folder, exist_ok=True)
+    probe = os.path.join(folder, f".writable-{os.getpid()}")
+    with open(probe, "wb"):
+        pass
+    os.remove(probe)
+    stat = os.statvfs(folder)
+    free = stat.f_bavail * stat.f_frsize
+    if free < needed:
+        raise UserError(f"{folder}: {needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free; free some space")

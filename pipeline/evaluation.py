@@ -1,0 +1,44 @@
+"""What is written down about a candidate, an architecture or the ensemble: figures, report, pictures."""
+
+import numpy as np
+
+from pipeline import cifar10, paths, plots, scoring, tracking
+from pipeline.files import fresh_folder, write_json
+
+
+def record(
+    name: str,
+    validation: np.ndarray,
+    test: np.ndarray,
+    images: np.ndarray,
+    labels: np.ndarray,
+    bins: int,
+    cost: dict[str, float],
+) -> dict:
+    """Write metrics/NAME.json and plots/evaluation/NAME; return the former's content.
+
+    `validation`, `test`: probabilities float32 (N, 10). `images`, `labels`: the test images uint8 (N, 32, 32, 3) and
+    labels (N,). `cost`: parameters, size_mb (10^6 bytes), seconds_per_1000_images and the like.
+    """
+    _, validation_labels = cifar10.load(paths.VALIDATION)
+    scores = {
+        "validation": scoring.score(validation, validation_labels, bins),
+        "test": scoring.score(test, labels, bins),
+        "cost": cost,
+    }
+    folder = fresh_folder(paths.EVALUATION / name)
+    counts = scoring.confusion(test, labels, cifar10.CLASSES)
+    counts.to_csv(folder / "confusion.csv")
+    plots.confusion(folder / "confusion.png", counts, f"{name}: {scores['test']['accuracy']:.2%} of the test images")
+    scoring.per_class(test, labels, cifar10.CLASSES).to_csv(folder / "report.csv", index=False)
+    plots.mistakes(folder / "mistakes.png", images, labels, test, cifar10.CLASSES)
+    write_json(paths.METRICS / f"{name}.json", scores)
+    return scores
+
+
+def log(name: str, scores: dict) -> None:
+    """Log what `record` wrote to the active MLflow run."""
+    tracking.log_scores("validation", scores["validation"])
+    tracking.log_scores("test", scores["test"])
+    tracking.log_metrics(scores["cost"])
+    tracking.log_files(*sorted((paths.EVALUATION / name).iterdir()))

@@ -1,0 +1,203 @@
+"""Strict, frozen view of params.yaml: an unknown key, a wrong type or a value out of range stops before any work."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline import paths
+from pipeline.errors import UserError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class LocalSource(Section):
+    type: Literal["local"]
+    path: str
+
+
+class ArchiveSource(Section):
+    type: Literal["archive"]
+    url: Annotated[str, Field(pattern="^https?://")]
+
+
+class NpmSource(Section):
+    type: Literal["npm"]
+    package: str
+
+
+Source = Annotated[LocalSource | ArchiveSource | NpmSource, Field(discriminator="type")]
+
+
+class Subset(Section):
+    train: Count | None
+    test: Count | None
+
+
+class Data(Section):
+    sources: Annotated[list[Source], Field(min_length=1)]
+    validation_images: Annotated[int, Field(ge=10, le=25_000)]
+    subset: Subset
+
+
+class Http(Section):
+    connect_timeout: Positive
+    read_timeout: Positive
+    retries: Annotated[int, Field(ge=0)]
+    backoff: Annotated[float, Field(ge=0)]
+
+
+class Weights(Section):
+    folder: str
+    on_unreachable: Literal["skip", "fail"]
+
+
+class Compute(Section):
+    precision: Literal["auto", "float32", "bfloat16"]
+    xla: bool
+
+
+class WeightsFile(Section):
+    """A file of ImageNet weights that the project knows by its checksum."""
+
+    file: str
+    origin: str
+    official: bool
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
+    url: Annotated[str, Field(pattern="^https?://")] | None = None
+    wheel: Annotated[str, Field(pattern="^[^=]+==[^=]+$")] | None = None
+
+    @model_validator(mode="after")
+    def _one_checksum(self):
+        if (self.sha256 is None) == (self.md5 is None):
+            raise ValueError("give one checksum, sha256 or md5")
+        return self
+
+    @property
+    def algorithm(self) -> str:
+        return "sha256" if self.sha256 else "md5"
+
+    @property
+    def digest(self) -> str:
+        return self.sha256 or self.md5
+
+
+class Trunk(Section):
+    resolution: Annotated[int, Field(ge=32, le=512)]
+    cut: str
+
+
+class Network(Section):
+    widths: Annotated[list[Count], Field(min_length=3, max_length=3)]
+
+
+class Training(Section):
+    epochs: Count
+    batch_size: Count
+    optimizer: Literal["sgd", "adamw"]
+    learning_rate: Positive
+    start: Fraction
+    peak_at: Annotated[float, Field(gt=0, lt=1)]
+    end: Fraction
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    bias_factor: Positive
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    shift: Annotated[int, Field(ge=0, le=8)]
+    small: Annotated[int, Field(ge=16, le=32)]
+    small_epochs: Annotated[int, Field(ge=0)]
+    patience: Count
+    views: Literal[1, 2, 6]
+
+
+class Model(Section):
+    """An architecture's entry. Either it has weights and a trunk, or a network to be trained from scratch."""
+
+    weights: list[WeightsFile]
+    trunk: Trunk | None
+    network: Network | None
+    training: Training
+
+    @model_validator(mode="after")
+    def _scratch_or_transfer(self):
+        if bool(self.weights) != (self.trunk is not None) or bool(self.weights) == (self.network is not None):
+            raise ValueError("give weights and a trunk (network: null), or a network (weights: [], trunk: null)")
+        return self
+
+
+class Evaluation(Section):
+    batch_size: Count
+    ece_bins: Count
+
+
+class Ensemble(Section):
+    rounds: Count
+
+
+class Tracking(Section):
+    experiment: str
+    system_metrics_interval: Positive
+    timeout: Positive
+
+
+class Registry(Section):
+    model: str
+    metric: Literal["accuracy", "nll"]
+
+
+class Params(Section):
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    data: Data
+    http: Http
+    weights: Weights
+    compute: Compute
+    models: Annotated[dict[str, Model], Field(min_length=1)]
+    evaluation: Evaluation
+    ensemble: Ensemble
+    tracking: Tracking
+    registry: Registry
+
+
+def architectures() -> list[str]:
+    """Names of the modules in pipeline/architectures: the networks that params.yaml may list."""
+    folder = Path(__file__).with_name("architectures")
+    return sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
+
+
+def load(path: Path = paths.PARAMS) -> Params:
+    """Read and check the whole of params.yaml.
+
+    Raises UserError, naming the first wrong key, if the file cannot be read, a key is missing, unknown or mistyped,
+    a value has the wrong type or is out of range, or an architecture has no module.
+    """
+    try:
+        params = Params.model_validate(yaml.safe_load(path.read_text()))
+    except FileNotFoundError:
+        raise UserError(f"{path} not found: run from the repository's root") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from None
+    except ValidationError as error:
+        raise UserError(f"{path}: {_describe(error)}") from None
+    for name in params.models:
+        if name not in architectures():
+            raise UserError(f"{path}: models.{name}: unknown architecture; known: {', '.join(architectures())}")
+    return params
+
+
+def _describe(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "the file"
+    if first["type"] == "extra_forbidden":
+        return f"{key}: unknown key; correct or remove it"
+    if first["type"] == "missing":
+        return f"{key}: missing; add it"
+    return f"{key}: {first['msg']} (got {first['input']!r:.80})"

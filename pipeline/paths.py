@@ -1,0 +1,24 @@
+"""Each file and folder of the graph, named once, relative to the repository's root (where every stage runs)."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+
+RAW = Path("data/raw")  # the six official binary batches
+DOWNLOADS = Path("data/downloads")  # half-finished downloads, kept so that they can go on
+TRAIN = Path("data/train")  # images.npy uint8 (N, 32, 32, 3) and labels.npy uint8 (N,)
+VALIDATION = Path("data/validation")  # the same; chooses everything that is chosen
+TEST = Path("data/test")  # the same; chooses nothing
+WEIGHTS = Path("data/weights")  # a folder an architecture: manifest.json, the file
+TRUNKS = Path("data/trunk")  # a folder an architecture: trunk.json, train.npy, validation.npy
+
+MODELS = Path("models")  # a folder an architecture: run.json, model.keras, validation.npy
+PREDICTIONS = Path("predictions")  # a folder an architecture: test.npy
+ENSEMBLE = Path("ensemble")  # run.json, model.keras, validation.npy, test.npy
+
+METRICS = Path("metrics")  # NAME.json
+HISTORY = Path("plots/history")  # ARCH.csv
+EVALUATION = Path("plots/evaluation")  # a folder a candidate: confusion.csv and .png, report.csv, mistakes.png
+SAMPLES = Path("plots/samples.png")
+REPORTS = Path("reports")  # results.md, curves.png, accuracy.png
+REGISTRY = Path("registry.json")

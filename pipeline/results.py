@@ -1,0 +1,85 @@
+"""The table of what came out, written from metrics files only."""
+
+from pathlib import Path
+
+from pipeline import paths
+from pipeline.files import read_json
+
+# The student notebook that this project grew from: test accuracy, chosen on the test set, on a Colab T4.
+NOTEBOOK = {
+    "custom_cnn": 0.7247,
+    "mobilenetv2": 0.8617,
+    "efficientnetb0": 0.8614,
+    "resnet50v2": 0.7930,
+    "ensemble": 0.8934,
+}
+HEADER = (
+    "model",
+    "test accuracy, % (95 % interval)",
+    "notebook",
+    "validation, %",
+    "top-3, %",
+    "NLL",
+    "ECE",
+    "macro-F1",
+    "parameters",
+    "MB",
+    "s per 1,000 images",
+    "training, s",
+)
+BEGIN, END = "<!-- results -->", "<!-- /results -->"
+
+
+def load(names: list[str]) -> dict[str, dict]:
+    """Metrics of each candidate, the ensemble last; a skipped one has the single key `skipped`, the reason."""
+    return {name: read_json(paths.METRICS / f"{name}.json") for name in [*names, "ensemble"]}
+
+
+def rows(metrics: dict[str, dict]) -> list[tuple[str, ...]]:
+    """Cells of HEADER for each candidate. A skipped one has the reason and no figures."""
+    return [
+        _skipped(name, figures) if "skipped" in figures else _row(name, figures) for name, figures in metrics.items()
+    ]
+
+
+def _row(name: str, figures: dict) -> tuple[str, ...]:
+    test, cost = figures["test"], figures["cost"]
+    return (
+        name,
+        f"{test['accuracy']:.2%} ({test['accuracy_low']:.2%} to {test['accuracy_high']:.2%})".replace("%", ""),
+        _notebook(name),
+        f"{figures['validation']['accuracy'] * 100:.2f}",
+        f"{test['top3'] * 100:.2f}",
+        f"{test['nll']:.3f}",
+        f"{test['ece']:.4f}",
+        f"{test['macro_f1']:.4f}",
+        f"{cost['parameters']:,}",
+        f"{cost['size_mb']:.1f}",
+        f"{cost['seconds_per_1000_images']:.1f}",
+        f"{cost['train_seconds']:.0f}",
+    )
+
+
+def _skipped(name: str, figures: dict) -> tuple[str, ...]:
+    return (name, f"skipped: {figures['skipped']}", _notebook(name), *[""] * (len(HEADER) - 3))
+
+
+def _notebook(name: str) -> str:
+    return f"{NOTEBOOK[name] * 100:.2f}" if name in NOTEBOOK else ""
+
+
+def markdown(metrics: dict[str, dict]) -> str:
+    """The table in GitHub's Markdown."""
+    lines = [HEADER, ("---",) * len(HEADER), *rows(metrics)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def into(readme: Path, table: str) -> bool:
+    """Put the table between the README's markers; return whether that changed the file."""
+    text = readme.read_text()
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    new = f"{before}{BEGIN}\n{table}{END}{after}"
+    if new != text:
+        readme.write_text(new)
+    return new != text

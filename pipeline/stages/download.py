@@ -1,0 +1,21 @@
+"""Stage `download`: the six official CIFAR-10 batches, from the first source that has them."""
+
+from pipeline import cifar10, errors, paths, preflight, sources
+
+NEEDED = 800_000_000  # bytes: an archive, what it unpacks to, the copy that gets the final name
+
+
+def main() -> None:
+    params = preflight.check()
+    try:
+        cifar10.verify(paths.RAW, cifar10.BATCHES)
+        print(f"{paths.RAW}: complete, with the official checksums")
+        return
+    except errors.UserError as missing:
+        print(f"{missing}; getting the data set")
+    errors.require_space(paths.RAW.parent, NEEDED)
+    sources.obtain(params.data.sources, paths.RAW, params.http)
+
+
+if __name__ == "__main__":
+    errors.run(main)

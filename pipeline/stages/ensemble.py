@@ -1,0 +1,86 @@
+"""Stage `ensemble`: soft voting, chosen on the validation images, then scored once on the test images."""
+
+import time
+
+import numpy as np
+
+from pipeline import cifar10, ensembling, errors, evaluation, paths, preflight, tracking
+from pipeline.files import fresh_folder, read_json, replacing, write_json
+
+NEEDED = 200_000_000  # bytes
+TIMED = 1000  # images
+
+
+def main() -> None:
+    params = preflight.check()
+    errors.require_space(paths.ENSEMBLE, NEEDED)
+    folder = fresh_folder(paths.ENSEMBLE)
+    receipts = {name: read_json(paths.MODELS / name / "run.json") for name in params.models}
+    trained = {name: receipt for name, receipt in receipts.items() if receipt["status"] == "trained"}
+    if not trained:
+        raise errors.UserError("no architecture could be trained: give weights, or add custom_cnn to models")
+
+    _, validation_labels = cifar10.load(paths.VALIDATION)
+    validation = {name: np.load(paths.MODELS / name / "validation.npy") for name in trained}
+    vote = ensembling.choose(validation, validation_labels, params.ensemble.rounds)
+    test = vote.average({name: np.load(paths.PREDICTIONS / name / "test.npy") for name in vote.weights})
+
+    tracking.connect(params)
+    members = {f"member.{name}": trained[name]["run_id"] for name in vote.weights}
+    with tracking.start("ensemble", "ensemble", members) as run:
+        import keras
+
+        from pipeline import serving
+
+        loaded = [keras.saving.load_model(paths.MODELS / name / "model.keras", safe_mode=True) for name in vote.weights]
+        model = serving.ensemble(loaded, list(vote.weights.values()), vote.temperature)
+        with replacing(folder / "model.keras") as temporary:
+            model.save(temporary)
+        images, labels = cifar10.load(paths.TEST)
+        seconds = check(model, images, test, params.evaluation.batch_size)
+        np.save(folder / "validation.npy", vote.average(validation))
+        np.save(folder / "test.npy", test)
+
+        cost = {
+            "parameters": model.count_params(),
+            "size_mb": (folder / "model.keras").stat().st_size / 1e6,
+            "seconds_per_1000_images": seconds,
+            "train_seconds": sum(trained[name]["train_seconds"] for name in vote.weights),
+        }
+        tracking.log_params(params, None, vote.weights)
+        tracking.log_dataset(paths.TEST, images, labels, "test")
+        bins = params.evaluation.ece_bins
+        scores = evaluation.record("ensemble", vote.average(validation), test, images, labels, bins, cost)
+        evaluation.log("ensemble", scores)
+        receipt = {
+            "status": "trained",
+            "run_id": run.info.run_id,
+            "experiment": params.tracking.experiment,
+            "model_uri": tracking.log_model(model, images[:2]),
+            "weights": vote.weights,
+            "temperature": vote.temperature,
+        }
+        write_json(folder / "run.json", receipt)
+    shares = ", ".join(f"{name} {weight:.2f}" for name, weight in vote.weights.items())
+    print(f"ensemble of {shares}: test accuracy {scores['test']['accuracy']:.4f}")
+
+
+def check(model, images: np.ndarray, expected: np.ndarray, batch_size: int) -> float:
+    """Return the seconds that the saved ensemble takes for 1,000 images.
+
+    Its members' test probabilities are known already, so `expected` was averaged from those; what is served must give
+    the same. Raises RuntimeError if it does not.
+    """
+    images = images[:TIMED]
+    model.predict(images[:batch_size], batch_size, verbose=0)  # compiles, which the timing leaves out
+    began = time.perf_counter()
+    probabilities = model.predict(images, batch_size, verbose=0)
+    seconds = time.perf_counter() - began
+    difference = float(np.abs(probabilities - expected[: len(images)]).max())
+    if difference > 1e-4:
+        raise RuntimeError(f"the ensemble's model and its members' predictions differ by {difference}")
+    return seconds / len(images) * 1000
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,64 @@
+"""Stage `evaluate@ARCH`: figures of one model on the validation images and, once, on the test images."""
+
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+
+from pipeline import cifar10, errors, evaluation, paths, plots, preflight
+from pipeline.console import verbosity
+from pipeline.files import fresh_folder, read_json, write_json
+from pipeline.params import Params
+
+NEEDED = 10_000_000  # bytes
+
+
+def main() -> None:
+    name = sys.argv[1]
+    params = preflight.check()
+    errors.require_space(paths.PREDICTIONS, NEEDED)
+    predictions = fresh_folder(paths.PREDICTIONS / name)
+    receipt = read_json(paths.MODELS / name / "run.json")
+    if receipt["status"] == "skipped":
+        write_json(paths.METRICS / f"{name}.json", {"skipped": receipt["reason"]})
+        for folder in (predictions, fresh_folder(paths.EVALUATION / name)):
+            (folder / "skipped.txt").write_text(f"{receipt['reason']}\n")
+        print(f"{name}: skipped: {receipt['reason']}")
+        return
+    evaluate(name, params, receipt)
+
+
+def evaluate(name: str, params: Params, receipt: dict) -> None:
+    from pipeline import tracking
+
+    tracking.connect(params)
+    with tracking.resume(receipt["run_id"], f"evaluate@{name}"):
+        import keras
+
+        images, labels = cifar10.load(paths.TEST)
+        path = paths.MODELS / name / "model.keras"
+        model = keras.saving.load_model(path, safe_mode=True)
+        batch_size = params.evaluation.batch_size
+        model.predict(images[:batch_size], batch_size, verbose=0)  # compiles, which the timing leaves out
+        began = time.perf_counter()
+        probabilities = model.predict(images, batch_size, verbosity())
+        seconds = time.perf_counter() - began
+        np.save(paths.PREDICTIONS / name / "test.npy", probabilities)
+
+        validation = np.load(paths.MODELS / name / "validation.npy")
+        cost = {
+            "parameters": receipt["parameters"],
+            "size_mb": path.stat().st_size / 1e6,
+            "seconds_per_1000_images": seconds / len(images) * 1000,
+            "train_seconds": receipt["train_seconds"],
+        }
+        tracking.log_dataset(paths.TEST, images, labels, "test")
+        scores = evaluation.record(name, validation, probabilities, images, labels, params.evaluation.ece_bins, cost)
+        plots.curves(paths.EVALUATION / name / "curves.png", {name: pd.read_csv(paths.HISTORY / f"{name}.csv")})
+        evaluation.log(name, scores)
+    print(f"{name}: test accuracy {scores['test']['accuracy']:.4f}")
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,70 @@
+"""Stage `prepare`: train, validation and test images as arrays; class counts, a sample grid, identical images."""
+
+import numpy as np
+
+from pipeline import cifar10, errors, paths, plots, preflight
+from pipeline.files import write_json
+from pipeline.params import Params
+
+NEEDED = 200_000_000  # bytes
+
+
+def main() -> None:
+    params = preflight.check()
+    errors.require_space(paths.TRAIN.parent, NEEDED)
+    splits = make_splits(params)
+    for folder, (images, labels) in splits.items():
+        cifar10.save(folder, images, labels)
+    train, validation, test = (images for images, _ in splits.values())
+    report = {
+        "classes": {folder.name: counts(labels) for folder, (_, labels) in splits.items()},
+        "identical_images": {
+            "within_train": len(train) - len(digests(train)),
+            "train_validation": shared(train, validation),
+            "train_test": shared(train, test),
+            "validation_test": shared(validation, test),
+        },
+    }
+    write_json(paths.METRICS / "data.json", report)
+    plots.samples(paths.SAMPLES, *splits[paths.TRAIN], cifar10.CLASSES)
+    print(*(f"{folder}: {len(labels)} images" for folder, (_, labels) in splits.items()), sep="\n")
+    print(f"byte-identical images: {report['identical_images']}")
+
+
+def make_splits(params: Params) -> dict:
+    """Images and labels by folder: TRAIN, VALIDATION, TEST, in this order."""
+    images, labels = cifar10.read_batches(paths.RAW, cifar10.TRAINING_BATCHES)
+    test_images, test_labels = cifar10.read_batches(paths.RAW, ["test_batch.bin"])
+    train, validation = cifar10.split(labels, params.data.validation_images, params.seed)
+    train = limited(train, labels, params.data.subset.train, params.seed)
+    test = limited(np.arange(len(test_labels)), test_labels, params.data.subset.test, params.seed)
+    return {
+        paths.TRAIN: (images[train], labels[train]),
+        paths.VALIDATION: (images[validation], labels[validation]),
+        paths.TEST: (test_images[test], test_labels[test]),
+    }
+
+
+def limited(indices: np.ndarray, labels: np.ndarray, size: int | None, seed: int) -> np.ndarray:
+    """A stratified choice of `size` of the indices; all of them if `size` is null or not smaller."""
+    if size is None or size >= len(indices):
+        return indices
+    return indices[cifar10.split(labels[indices], size, seed)[1]]
+
+
+def counts(labels: np.ndarray) -> dict[str, int]:
+    return dict(zip(cifar10.CLASSES, np.bincount(labels, minlength=10).tolist(), strict=True))
+
+
+def digests(images: np.ndarray) -> set[bytes]:
+    return {image.tobytes() for image in images}
+
+
+def shared(images: np.ndarray, others: np.ndarray) -> int:
+    """How many of `others` are byte-identical to one of `images`."""
+    known = digests(images)
+    return sum(image.tobytes() in known for image in others)
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,28 @@
+"""Stage `summary`: prints the table, the winner, and how to go on. It always runs, and writes nothing."""
+
+from tabulate import tabulate
+
+from pipeline import errors, paths, preflight, results
+from pipeline.files import read_json
+
+SHORT = (0, 1, 3, 5, 6, 10, 11)  # columns that fit a terminal
+
+
+def main() -> None:
+    params = preflight.check()
+    rows = results.rows(results.load(list(params.models)))
+    decision = read_json(paths.REGISTRY)
+    name = decision["model"]
+    table = [[row[index] for index in SHORT] for row in rows]
+    print(tabulate(table, [results.HEADER[index] for index in SHORT], disable_numparse=True))
+    print(f"""
+winner  {decision["candidate"]}, by {decision["decided_by"]}: {name} version {decision["version"]}, \
+@{decision["alias"]}, stage {decision["stage"]}
+runs    make ui
+load    import mlflow
+        mlflow.set_tracking_uri("sqlite:///mlruns/mlflow.db")  # or your server
+        mlflow.pyfunc.load_model("models:/{name}@{decision["alias"]}")  # or models:/{name}/{decision["stage"]}""")
+
+
+if __name__ == "__main__":
+    errors.run(main)

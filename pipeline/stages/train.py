@@ -1,0 +1,88 @@
+"""Stage `train@ARCH`: trains one architecture, in one MLflow run, and saves the model that will be served."""
+
+import resource
+import sys
+import time
+
+import numpy as np
+from scipy.special import softmax
+
+from pipeline import cifar10, errors, manifest, paths, preflight
+from pipeline.console import verbosity
+from pipeline.files import fresh_folder, replacing, write_json
+from pipeline.params import Params
+
+NEEDED = 300_000_000  # bytes
+
+
+def main() -> None:
+    name = sys.argv[1]
+    params = preflight.check()
+    errors.require_space(paths.MODELS, NEEDED)
+    folder = fresh_folder(paths.MODELS / name)
+    weights = manifest.read(name)
+    if weights["status"] == "skipped":
+        write_json(folder / "run.json", {"status": "skipped", "reason": weights["reason"]})
+        with replacing(paths.HISTORY / f"{name}.csv") as temporary:
+            temporary.write_text("epoch\n")
+        print(f"{name}: skipped: {manifest['reason']}")
+        return
+    train(name, params, weights)
+
+
+def train(name: str, params: Params, weights: dict) -> None:
+    from pipeline import tracking
+
+    tracking.connect(params)  # before the seconds that TensorFlow takes to import
+    from pipeline import calibration, device, scratch, serving, training, transfer
+
+    folder, history_csv = paths.MODELS / name, paths.HISTORY / f"{name}.csv"
+    settings = params.models[name]
+    images, labels = cifar10.load(paths.VALIDATION)
+    used = device.prepare(params.compute, scratch=not settings.weights, seed=params.seed)
+    tags = {f"weights.{key}": str(value) for key, value in weights.items()}
+    tags |= {"device": used.name, "precision": used.precision, "xla": str(used.xla)}
+    with tracking.start(name, f"train@{name}", tags) as run:
+        tracking.log_params(params, settings)
+        tracking.log_dataset(paths.TRAIN, *cifar10.load(paths.TRAIN), "training")
+        tracking.log_dataset(paths.VALIDATION, images, labels, "validation")
+
+        began = time.perf_counter()
+        task = (transfer if settings.weights else scratch).task(name, params)
+        history = training.fit(task, settings.training, used.xla, tracking.log_epoch)
+        seconds = time.perf_counter() - began
+
+        network = serving.averaged(task.finish(), settings.training.views)
+        logits = network.predict(images, params.evaluation.batch_size, verbosity())
+        temperature = calibration.best_temperature(logits, labels)
+        model = serving.calibrated(network, temperature, name)
+        with replacing(folder / "model.keras") as temporary:
+            model.save(temporary)
+        np.save(folder / "validation.npy", softmax(logits / np.float32(temperature), axis=1))
+        with replacing(history_csv) as temporary:
+            history.to_csv(temporary, index=False)
+
+        cost = {
+            "epochs": len(history),
+            "train_seconds": seconds,
+            "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,  # Linux counts in KiB
+            "temperature": temperature,
+            "parameters": model.count_params(),
+        }
+        tracking.log_metrics(cost)
+        tracking.log_files(history_csv, paths.WEIGHTS / name / "manifest.json")
+        receipt = {
+            "status": "trained",
+            "run_id": run.info.run_id,
+            "experiment": params.tracking.experiment,
+            "model_uri": tracking.log_model(model, images[:2]),
+            "device": used.name,
+            "precision": used.precision,
+            "weights": weights,
+        }
+        write_json(folder / "run.json", receipt | cost)
+    print(f"{name}: {len(history)} epochs in {seconds:.0f} s, validation accuracy {history['val_accuracy'].max():.4f}")
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,155 @@
+"""MLflow runs: one an architecture and one for the ensemble. Files are the truth; this tells MLflow what happened."""
+
+import contextlib
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import numpy as np
+from mlflow.entities import RunStatus
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
+
+from pipeline import lineage
+from pipeline.errors import UserError
+from pipeline.params import Ensemble, Model, Network, Params, Section, Training, Trunk
+from pipeline.preflight import TRACKING
+
+STORE = Path("mlruns")
+DEFAULT_URI = f"sqlite:///{STORE}/mlflow.db"
+SIGNATURE = ModelSignature(
+    inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, 32, 32, 3), "images")]),
+    outputs=Schema([TensorSpec(np.dtype("float32"), (-1, 10), "probabilities")]),
+)
+
+
+def connect(params: Params) -> None:
+    """Point MLflow at the store, and make the experiment at the first use."""
+    uri = os.environ.get(TRACKING, DEFAULT_URI)
+    mlflow.set_tracking_uri(uri)
+    local = uri == DEFAULT_URI
+    if local:
+        STORE.mkdir(exist_ok=True)
+    if mlflow.get_experiment_by_name(params.tracking.experiment) is None:
+        artifacts = (STORE / "artifacts").resolve().as_uri() if local else None
+        mlflow.create_experiment(params.tracking.experiment, artifact_location=artifacts)
+    mlflow.set_experiment(params.tracking.experiment)
+    mlflow.set_system_metrics_sampling_interval(params.tracking.system_metrics_interval)
+
+
+@contextlib.contextmanager
+def start(name: str, stage: str, tags: dict[str, str]) -> Iterator[mlflow.ActiveRun]:
+    """A new run. It ends FINISHED, FAILED after an error, or KILLED after Ctrl-C or SIGTERM."""
+    tags = lineage.tags(stage) | {"host": platform.node()} | tags
+    with _ending(mlflow.start_run(run_name=name, tags=tags, log_system_metrics=True)) as run:
+        yield run
+
+
+@contextlib.contextmanager
+def resume(run_id: str, stage: str) -> Iterator[mlflow.ActiveRun]:
+    """Go on with a run that a stage before this one ended. Raises UserError if the store has no such run."""
+    try:
+        run = mlflow.start_run(run_id=run_id)
+    except MlflowException:
+        name = stage.partition("@")[2]
+        raise UserError(
+            f"the store {mlflow.get_tracking_uri()} has no run {run_id}: point {TRACKING} at the store that has it, or "
+            f"train again with `dvc repro --force train@{name}`"
+        ) from None
+    with _ending(run):
+        mlflow.set_tags({f"{stage.partition('@')[0]}.{key}": value for key, value in lineage.git().items()})
+        yield run
+
+
+@contextlib.contextmanager
+def _ending(run: mlflow.ActiveRun) -> Iterator[mlflow.ActiveRun]:
+    try:
+        yield run
+    except BaseException as error:
+        killed = isinstance(error, KeyboardInterrupt)
+        mlflow.set_tag("ended", f"{type(error).__name__}: {error}"[:250])
+        mlflow.end_run(RunStatus.to_string(RunStatus.KILLED if killed else RunStatus.FAILED))
+        raise
+    mlflow.end_run()
+
+
+def log_params(params: Params, model: Model | None, votes: dict[str, float] | None = None) -> None:
+    """Log flattened params: the same names for every architecture and the ensemble, `none` where one does not apply.
+
+    `model`: the architecture's entry; None for the ensemble, whose members' weights `votes` are logged.
+    """
+    sections = {
+        "data": params.data.model_dump(exclude={"sources": True, "subset": {"test"}}),
+        "compute": params.compute.model_dump(),
+        "trunk": _fields(Trunk, model and model.trunk),
+        "network": _fields(Network, model and model.network),
+        "training": _fields(Training, model and model.training),
+        "ensemble": params.ensemble.model_dump() if votes else _fields(Ensemble, None),
+    }
+    mlflow.log_params({"seed": params.seed} | flatten(sections))
+    mlflow.log_params({f"ensemble.weight.{name}": weight for name, weight in (votes or {}).items()})
+
+
+def _fields(section: type[Section], values: Section | None) -> dict:
+    return values.model_dump() if values else dict.fromkeys(section.model_fields, "none")
+
+
+def flatten(nested: dict, prefix: str = "") -> dict[str, str]:
+    """{"a": {"b": 1}} to {"a.b": "1"}."""
+    flat = {}
+    for key, value in nested.items():
+        name = f"{prefix}{key}"
+        flat |= flatten(value, f"{name}.") if isinstance(value, dict) else {name: str(value)}
+    return flat
+
+
+def log_epoch(row: dict) -> None:
+    """Log a row of the history as metrics of that epoch."""
+    metrics = {name: value for name, value in row.items() if name != "epoch"}
+    metrics["epoch_seconds"] = metrics.pop("seconds")
+    mlflow.log_metrics(metrics, step=row["epoch"])
+
+
+def log_metrics(metrics: dict[str, float]) -> None:
+    mlflow.log_metrics(metrics)
+
+
+def log_files(*files: Path) -> None:
+    """Log files as artifacts at the top of the run."""
+    for file in files:
+        mlflow.log_artifact(str(file))
+
+
+def log_scores(split: str, scores: dict[str, float]) -> None:
+    """Log figures of one split, as `test_accuracy` and so on."""
+    mlflow.log_metrics({f"{split}_{name}": value for name, value in scores.items()})
+
+
+def log_dataset(folder: Path, images: np.ndarray, labels: np.ndarray, context: str) -> None:
+    """Record which images a run saw, and for what."""
+    dataset = mlflow.data.from_numpy(images, source=str(folder), targets=labels, name=f"cifar10-{folder.name}")
+    mlflow.log_input(dataset, context=context)
+
+
+def log_model(model, example: np.ndarray) -> str:
+    """Log a served Keras model with its signature and an input example; return its URI, models:/m-..."""
+    import keras
+    import tensorflow as tf
+
+    versions = {"mlflow": mlflow.__version__, "tensorflow": tf.__version__, "keras": keras.__version__}
+    info = mlflow.tensorflow.log_model(
+        model,
+        name="model",
+        signature=SIGNATURE,
+        input_example=example,
+        # Given, since guessing them takes MLflow 15 s.
+        pip_requirements=[
+            f"mlflow=={mlflow.__version__}",
+            f"tensorflow=={tf.__version__}",
+            f"keras=={keras.__version__}",
+        ],
+    )
+    return info.model_uri

@@ -1,0 +1,48 @@
+"""Transfer learning: the layers above the cut and a new classifier, trained on the trunk's cached activations."""
+
+import keras
+import numpy as np
+
+from pipeline import cifar10, paths
+from pipeline.batches import CachedViews, one_hot
+from pipeline.params import Params
+from pipeline.training import Task
+from pipeline.trunk import load_backbone, split, trunk
+
+
+def task(name: str, params: Params) -> Task:
+    """The trainable part of a pretrained architecture, on the activations that stage `trunk` cached."""
+    settings = params.models[name]
+    cached = paths.TRUNKS / name
+    _, labels = cifar10.load(paths.TRAIN)
+    _, validation_labels = cifar10.load(paths.VALIDATION)
+    views = np.load(cached / "train.npy", mmap_mode="r")
+    validation = np.load(cached / "validation.npy", mmap_mode="r")[0]
+
+    def parts() -> tuple[keras.Model, keras.Model]:
+        lower, upper = split(load_backbone(name, params), settings.trunk.cut)
+        return trunk(lower), head(upper, settings.training.dropout)
+
+    _, trained = parts()
+
+    def finish() -> keras.Model:
+        keras.config.set_dtype_policy("float32")
+        frozen, top = parts()
+        top.set_weights(trained.get_weights())
+        images = keras.Input((32, 32, 3), dtype="uint8", name="images")
+        return keras.Model(images, top(frozen(images)), name=name)
+
+    batches = CachedViews(views, labels, settings.training.batch_size, params.seed)
+    return Task(trained, batches, (validation, one_hot(validation_labels)), finish)
+
+
+def head(upper: keras.Model, dropout: float) -> keras.Model:
+    """Activations to float32 logits (N, 10). Batch normalisation keeps its ImageNet statistics, scale and bias."""
+    for layer in upper.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    activations = keras.Input(upper.input_shape[1:], name="activations")
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(upper(activations))
+    x = keras.layers.Dropout(dropout, name="dropout")(x)
+    logits = keras.layers.Dense(10, dtype="float32", name="logits")(x)
+    return keras.Model(activations, logits, name="head")
