@@ -11,13 +11,14 @@ def one_hot(labels: np.ndarray) -> np.ndarray:
     return np.eye(10, dtype="float32")[labels]
 
 
-class _Epochs(keras.utils.PyDataset):
-    """Whole batches of shuffled examples; the remainder of an epoch is left out."""
+class _Epoch(keras.utils.PyDataset):
+    """One epoch: whole batches of shuffled examples, the remainder left out. The same seed and epoch, the same batches."""
 
-    def __init__(self, labels: np.ndarray, batch_size: int, seed: int):
+    def __init__(self, labels: np.ndarray, batch_size: int, seed: int, epoch: int):
         super().__init__()
-        self._targets, self._size, self._seed, self._epoch = one_hot(labels), min(batch_size, len(labels)), seed, 0
-        self._begin()
+        self._targets, self._size = one_hot(labels), min(batch_size, len(labels))
+        self._rng = np.random.default_rng([seed, epoch])
+        self._order = self._rng.permutation(len(labels))
 
     def __len__(self) -> int:
         return len(self._targets) // self._size
@@ -26,38 +27,24 @@ class _Epochs(keras.utils.PyDataset):
         chosen = self._order[step * self._size : (step + 1) * self._size]
         return self._inputs(chosen), self._targets[chosen]
 
-    def on_epoch_end(self) -> None:
-        self._epoch += 1
-        self._begin()
-
-    def _begin(self) -> None:
-        rng = np.random.default_rng([self._seed, self._epoch])
-        self._order = rng.permutation(len(self._targets))
-        self._augment(rng)
-
-    def _augment(self, rng: np.random.Generator) -> None:
-        raise NotImplementedError
-
     def _inputs(self, chosen: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
 
-class AugmentedImages(_Epochs):
+class AugmentedImages(_Epoch):
     """Images uint8 (B, side, side, 3), mirrored every other epoch and translated by up to `shift` pixels.
 
     Which half of the images is mirrored first is random; then they alternate (arXiv:2404.00498, section 3.6). Pixels
     moved in from outside are reflected ones. In the first `small_epochs` epochs the side is `small`, then 32.
     """
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, training: Training, seed: int):
+    def __init__(self, images: np.ndarray, labels: np.ndarray, training: Training, seed: int, epoch: int):
+        super().__init__(labels, training.batch_size, seed, epoch)
         self._images, self._shift = images, training.shift
-        self._small, self._small_epochs = training.small, training.small_epochs
-        self._first = np.random.default_rng(seed).random(len(images)) < 0.5
-        super().__init__(labels, training.batch_size, seed)
-
-    def _augment(self, rng: np.random.Generator) -> None:
-        self._mirrored = self._first ^ bool(self._epoch % 2)
-        self._offsets = rng.integers(0, 2 * self._shift + 1, (2, len(self._images)))
+        self._side = training.small if epoch < training.small_epochs else 32
+        first = np.random.default_rng(seed).random(len(images)) < 0.5
+        self._mirrored = first ^ bool(epoch % 2)
+        self._offsets = self._rng.integers(0, 2 * self._shift + 1, (2, len(images)))
 
     def _inputs(self, chosen: np.ndarray) -> np.ndarray:
         images = self._images[chosen]
@@ -68,7 +55,7 @@ class AugmentedImages(_Epochs):
         windows = np.lib.stride_tricks.sliding_window_view(padded, (32, 32), axis=(1, 2))
         rows, columns = self._offsets[:, chosen]
         moved = np.moveaxis(windows[np.arange(len(chosen)), rows, columns], 1, -1)
-        return shrink(moved, self._small) if self._epoch < self._small_epochs else np.ascontiguousarray(moved)
+        return np.ascontiguousarray(moved) if self._side == 32 else shrink(moved, self._side)
 
 
 def shrink(images: np.ndarray, side: int) -> np.ndarray:
@@ -81,16 +68,14 @@ def shrink(images: np.ndarray, side: int) -> np.ndarray:
     return np.rint(both.transpose(0, 2, 3, 1)).astype("uint8")
 
 
-class CachedViews(_Epochs):
+class CachedViews(_Epoch):
     """Activations float16 (B, height, width, channels), of one view of each image chosen at random each epoch."""
 
-    def __init__(self, views: np.ndarray, labels: np.ndarray, batch_size: int, seed: int):
+    def __init__(self, views: np.ndarray, labels: np.ndarray, training: Training, seed: int, epoch: int):
         """`views`: float16 (views, N, height, width, channels), usually memory-mapped."""
+        super().__init__(labels, training.batch_size, seed, epoch)
         self._views = views
-        super().__init__(labels, batch_size, seed)
-
-    def _augment(self, rng: np.random.Generator) -> None:
-        self._view = rng.integers(0, len(self._views), len(self._targets))
+        self._view = self._rng.integers(0, len(views), len(labels))
 
     def _inputs(self, chosen: np.ndarray) -> np.ndarray:
         return self._views[self._view[chosen], chosen]

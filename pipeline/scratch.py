@@ -22,5 +22,7 @@ def task(name: str, params: Params) -> Task:
         network.set_weights(trained.get_weights())
         return network
 
-    batches = AugmentedImages(images, labels, settings.training, params.seed)
+    def batches(epoch: int) -> AugmentedImages:
+        return AugmentedImages(images, labels, settings.training, params.seed, epoch)
+
     return Task(trained, batches, (validation_images, one_hot(validation_labels)), finish)

@@ -20,7 +20,7 @@ class Task:
     """What `scratch` and `transfer` hand to `fit`, and how the outcome becomes a network for images."""
 
     network: keras.Model  # what is trained: inputs to logits (N, 10)
-    batches: keras.utils.PyDataset
+    batches: Callable[[int], keras.utils.PyDataset]  # of an epoch, counted from 0
     validation: tuple[np.ndarray, np.ndarray]  # inputs, one-hot targets float32 (N, 10)
     finish: Callable[[], keras.Model]  # float32 network with the trained weights: uint8 images to logits
 
@@ -66,53 +66,61 @@ def make_optimizer(training: Training, steps: int) -> keras.optimizers.Optimizer
 def fit(task: Task, training: Training, xla: bool, on_epoch: Callable[[dict], None]) -> pd.DataFrame:
     """Train the task's network; it ends with the weights of the epoch that had the best validation accuracy.
 
-    `on_epoch` is told each row of the history as it comes.
-    Returns the history, a row an epoch, columns HISTORY; accuracies are fractions, seconds are wall-clock.
-    Raises UserError when the loss is not finite.
+    Training stops early after `training.patience` epochs without a better one. `on_epoch` is told each row of the
+    history as it comes. Returns the history, a row an epoch, columns HISTORY; accuracies are fractions, seconds are
+    wall-clock. Raises UserError when the loss is not finite.
     """
-    task.network.compile(
-        optimizer=make_optimizer(training, training.epochs * len(task.batches)),
+    network = task.network
+    network.compile(
+        optimizer=make_optimizer(training, training.epochs * len(task.batches(0))),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=training.label_smoothing),
         metrics=["accuracy"],
         jit_compile=xla,
     )
-    recorder = Recorder(on_epoch)
-    early = keras.callbacks.EarlyStopping(
-        "val_accuracy", mode="max", patience=training.patience, restore_best_weights=True
+    rows, best, best_weights = [], -1.0, None
+    for epoch in range(training.epochs):
+        rows.append(_fit_epoch(task, training, epoch))
+        on_epoch(rows[-1])
+        _say(rows, training.epochs)
+        if rows[-1]["val_accuracy"] > best:
+            best, best_weights, since = rows[-1]["val_accuracy"], network.get_weights(), 0
+        else:
+            since += 1
+        if since == training.patience:
+            print(f"no better validation accuracy in {since} epochs: stopping early")
+            break
+    network.set_weights(best_weights)
+    return pd.DataFrame(rows, columns=HISTORY)
+
+
+def _fit_epoch(task: Task, training: Training, epoch: int) -> dict:
+    """One epoch of Keras' fit: its inputs may have another shape than those of the epoch before."""
+    began = time.perf_counter()
+    fitted = task.network.fit(
+        task.batches(epoch),
+        validation_data=task.validation,
+        validation_batch_size=training.batch_size,
+        callbacks=[StopAtNaN()],
+        verbose=1 if verbosity() == 1 else 0,
     )
-    # Keras fixes the shape of the inputs at the start of a fit, so small and whole images take one each.
-    small = min(training.small_epochs, training.epochs)
-    for begin, end in ((0, small), (small, training.epochs)):
-        task.network.fit(
-            task.batches,
-            validation_data=task.validation,
-            validation_batch_size=training.batch_size,
-            initial_epoch=begin,
-            epochs=end,
-            callbacks=[recorder, early],
-            verbose=verbosity(),
-        )
-    return pd.DataFrame(recorder.rows, columns=HISTORY)
+    row = {name: float(values[0]) for name, values in fitted.history.items()}
+    row |= {"epoch": epoch + 1, "seconds": time.perf_counter() - began}
+    row["learning_rate"] = float(keras.ops.convert_to_numpy(task.network.optimizer.learning_rate))
+    return {name: row[name] for name in HISTORY}
 
 
-class Recorder(keras.callbacks.Callback):
-    """Collects the history and stops a run whose loss is no longer a number."""
+def _say(rows: list[dict], epochs: int) -> None:
+    row = rows[-1]
+    left = sum(past["seconds"] for past in rows) / len(rows) * (epochs - len(rows))
+    print(
+        f"epoch {row['epoch']} of {epochs}: loss {row['loss']:.4f}, accuracy {row['accuracy']:.4f}, validation loss "
+        f"{row['val_loss']:.4f}, accuracy {row['val_accuracy']:.4f}, {row['seconds']:.0f} s, {left:.0f} s left"
+    )
 
-    def __init__(self, on_epoch: Callable[[dict], None]):
-        super().__init__()
-        self.rows, self._on_epoch = [], on_epoch
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._began = time.perf_counter()
+class StopAtNaN(keras.callbacks.Callback):
+    """Stops a run whose loss is no longer a number."""
 
     def on_train_batch_end(self, batch, logs=None):
         if not np.isfinite(logs["loss"]):
             raise UserError("training diverged: the loss is NaN or infinite; lower training.learning_rate")
-
-    def on_epoch_end(self, epoch, logs=None):
-        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        seconds = time.perf_counter() - self._began
-        row = {"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}
-        row |= {"learning_rate": rate, "seconds": seconds}
-        self.rows.append({name: row[name] for name in HISTORY})
-        self._on_epoch(self.rows[-1])

@@ -32,7 +32,9 @@ def task(name: str, params: Params) -> Task:
         images = keras.Input((32, 32, 3), dtype="uint8", name="images")
         return keras.Model(images, top(frozen(images)), name=name)
 
-    batches = CachedViews(views, labels, settings.training.batch_size, params.seed)
+    def batches(epoch: int) -> CachedViews:
+        return CachedViews(views, labels, settings.training, params.seed, epoch)
+
     return Task(trained, batches, (validation, one_hot(validation_labels)), finish)
 
 
