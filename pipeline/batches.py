@@ -69,7 +69,7 @@ def shrink(images: np.ndarray, side: int) -> np.ndarray:
 
 
 class CachedViews(_Epoch):
-    """Activations float16 (B, height, width, channels), of one view of each image chosen at random each epoch."""
+    """Activations float32 (B, height, width, channels), of one view of each image chosen at random each epoch."""
 
     def __init__(self, views: np.ndarray, labels: np.ndarray, training: Training, seed: int, epoch: int):
         """`views`: float16 (views, N, height, width, channels), usually memory-mapped."""
@@ -78,4 +78,4 @@ class CachedViews(_Epoch):
         self._view = self._rng.integers(0, len(views), len(labels))
 
     def _inputs(self, chosen: np.ndarray) -> np.ndarray:
-        return self._views[self._view[chosen], chosen]
+        return self._views[self._view[chosen], chosen].astype("float32")

@@ -17,7 +17,7 @@ def task(name: str, params: Params) -> Task:
     _, labels = cifar10.load(paths.TRAIN)
     _, validation_labels = cifar10.load(paths.VALIDATION)
     views = np.load(cached / "train.npy", mmap_mode="r")
-    validation = np.load(cached / "validation.npy", mmap_mode="r")[0]
+    validation = np.load(cached / "validation.npy", mmap_mode="r")[0].astype("float32")
 
     def parts() -> tuple[keras.Model, keras.Model]:
         lower, upper = split(load_backbone(name, params), settings.trunk.cut)

@@ -25,7 +25,7 @@ def main() -> None:
         write_json(folder / "run.json", {"status": "skipped", "reason": weights["reason"]})
         with replacing(paths.HISTORY / f"{name}.csv") as temporary:
             temporary.write_text("epoch\n")
-        print(f"{name}: skipped: {manifest['reason']}")
+        print(f"{name}: skipped: {weights['reason']}")
         return
     train(name, params, weights)
 
