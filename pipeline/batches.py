@@ -12,7 +12,7 @@ def one_hot(labels: np.ndarray) -> np.ndarray:
 
 
 class _Epoch(keras.utils.PyDataset):
-    """One epoch: whole batches of shuffled examples, the remainder left out. The same seed and epoch, the same batches."""
+    """One epoch of whole batches, the remainder left out. The same seed and epoch give the same batches."""
 
     def __init__(self, labels: np.ndarray, batch_size: int, seed: int, epoch: int):
         super().__init__()

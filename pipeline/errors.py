@@ -2,9 +2,11 @@
 
 import errno
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -45,17 +47,15 @@ def _fail(message: str) -> None:
     sys.exit(1)
 
 
-def require_space(folder: str | os.PathLike, needed: int) -> None:
-    """Raise UserError unless `needed` bytes are free where `folder` lies and files can be made there.
+def require_space(folder: Path, needed: int) -> None:
+    """Raise UserError unless `needed` bytes are free where `folder` lies; OSError if no file can be made there.
 
     `folder` is made if it is missing.
     """
-    os.makedirs(folder, exist_ok=True)
-    probe = os.path.join(folder, f".writable-{os.getpid()}")
-    with open(probe, "wb"):
-        pass
-    os.remove(probe)
-    stat = os.statvfs(folder)
-    free = stat.f_bavail * stat.f_frsize
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".writable-{os.getpid()}"
+    probe.touch()
+    probe.unlink()
+    free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(f"{folder}: {needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free; free some space")

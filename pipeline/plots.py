@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.files import replacing
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  the backend is chosen first
+import matplotlib.pyplot as plt
 
 COLORS = plt.get_cmap("tab10").colors
 

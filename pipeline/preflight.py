@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import requests
 
@@ -20,7 +21,7 @@ def check() -> params.Params:
     uri = os.environ.get(TRACKING, "")
     if uri.startswith(("http://", "https://")):
         _ask(uri, checked.tracking.timeout)
-    require_space(".", 0)
+    require_space(Path(), 0)
     return checked
 
 

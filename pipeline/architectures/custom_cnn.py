@@ -22,7 +22,7 @@ def build(images: np.ndarray, widths: list[int]) -> keras.Model:
     """
     inputs = keras.Input((None, None, 3), dtype="uint8", name="images")
     x = keras.layers.Rescaling((1 / PIXEL_STD).tolist(), (-PIXEL_MEAN / PIXEL_STD).tolist(), name="scale")(inputs)
-    x = _whitening(images)(x)
+    x = keras.layers.Conv2D(2 * PATCH * PATCH * 3, PATCH, use_bias=False, trainable=False, name="whiten")(x)
     x = keras.layers.Activation("gelu", name="whiten_gelu")(x)
     for block, width in enumerate(widths, start=1):
         x = _convolution(x, width, pool=True, name=f"block{block}a")
@@ -30,43 +30,39 @@ def build(images: np.ndarray, widths: list[int]) -> keras.Model:
     x = keras.layers.GlobalMaxPooling2D(name="pool")(x)
     x = keras.layers.Dense(10, use_bias=False, name="dense")(x)
     logits = keras.layers.Rescaling(LOGIT_SCALE, dtype="float32", name="logits")(x)
-    return keras.Model(inputs, logits, name="custom_cnn")
+    model = keras.Model(inputs, logits, name="custom_cnn")
+    model.get_layer("whiten").set_weights([whitening(images)])
+    for layer in model.layers:
+        if layer.name.endswith("_conv"):
+            layer.set_weights([dirac(layer.get_weights()[0])])
+    return model
 
 
 def _convolution(x, width: int, pool: bool, name: str):
-    x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, kernel_initializer=Dirac(), name=f"{name}_conv")(
-        x
+    kaiming = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+    convolution = keras.layers.Conv2D(
+        width, 3, padding="same", use_bias=False, kernel_initializer=kaiming, name=f"{name}_conv"
     )
+    x = convolution(x)
     if pool:
         x = keras.layers.MaxPooling2D(2, name=f"{name}_pool")(x)
     x = keras.layers.BatchNormalization(momentum=0.8, epsilon=1e-6, scale=False, name=f"{name}_bn")(x)
     return keras.layers.Activation("gelu", name=f"{name}_gelu")(x)
 
 
-def _whitening(images: np.ndarray) -> keras.layers.Conv2D:
-    """Frozen 2x2 convolution onto the eigenvectors of the patches' covariance, and their negatives."""
+def whitening(images: np.ndarray) -> np.ndarray:
+    """Kernel float32 (2, 2, 3, 24): the eigenvectors of the patches' covariance over their deviations, and negatives."""
     x = (images[:5000].astype("float32") - PIXEL_MEAN) / PIXEL_STD
     patches = np.lib.stride_tricks.sliding_window_view(x, (PATCH, PATCH), axis=(1, 2))  # N, 31, 31, 3, 2, 2
     patches = patches.transpose(0, 1, 2, 4, 5, 3).reshape(-1, PATCH * PATCH * 3)
     values, vectors = np.linalg.eigh(patches.T @ patches / len(patches))
     filters = (vectors / np.sqrt(values + 5e-4)).reshape(PATCH, PATCH, 3, -1)
-    kernel = np.concatenate([filters, -filters], axis=-1).astype("float32")
-    return keras.layers.Conv2D(
-        kernel.shape[-1],
-        PATCH,
-        use_bias=False,
-        trainable=False,
-        kernel_initializer=lambda shape, dtype=None: keras.ops.convert_to_tensor(kernel, dtype),
-        name="whiten",
-    )
+    return np.concatenate([filters, -filters], axis=-1).astype("float32")
 
 
-class Dirac(keras.initializers.Initializer):
-    """Kaiming-uniform filters of which the first pass their input channel through unchanged (arXiv:1706.00388)."""
-
-    def __call__(self, shape, dtype=None):
-        kernel = np.array(keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")(shape))
-        channels = min(shape[2], shape[3])
-        kernel[..., :channels] = 0
-        kernel[1, 1, range(channels), range(channels)] = 1
-        return keras.ops.convert_to_tensor(kernel, dtype)
+def dirac(kernel: np.ndarray) -> np.ndarray:
+    """The kernel (3, 3, in, out) with its first filters passing their input channel through (arXiv:1706.00388)."""
+    channels = range(min(kernel.shape[2:]))
+    kernel[..., : len(channels)] = 0
+    kernel[1, 1, channels, channels] = 1
+    return kernel
