@@ -20,5 +20,5 @@ METRICS = Path("metrics")  # NAME.json
 HISTORY = Path("plots/history")  # ARCH.csv
 EVALUATION = Path("plots/evaluation")  # a folder a candidate: confusion.csv and .png, report.csv, mistakes.png
 SAMPLES = Path("plots/samples.png")
-REPORTS = Path("reports")  # results.md, curves.png, accuracy.png
+REPORTS = Path("reports")  # data.json, results.md, curves.png, accuracy.png
 REGISTRY = Path("registry.json")

@@ -9,17 +9,23 @@ def averaged(network: keras.Model, views: int) -> keras.Model:
 
     `network`: uint8 images (N, 32, 32, 3) to logits (N, 10). 1 view is the image; 2 add its mirror image; 6 add both
     of them moved by one pixel up and left, and down and right, the moved ones weighing half (arXiv:2404.00498,
-    section 3.5).
+    section 3.5). The network runs once, over all views as one batch.
     """
     images = keras.Input((32, 32, 3), dtype="uint8", name="images")
-    logits = _mirrored(network, images) if views > 1 else network(images)
+    seen, weights = [images], [1.0]
     if views == 6:
         padded = ops.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="reflect")
-        up_left = keras.layers.Cropping2D(((0, 2), (0, 2)), dtype="uint8", name="up_left")(padded)
-        down_right = keras.layers.Cropping2D(((2, 0), (2, 0)), dtype="uint8", name="down_right")(padded)
-        moved = keras.layers.Average(name="moved")([_mirrored(network, up_left), _mirrored(network, down_right)])
-        logits = keras.layers.Average(name="views")([logits, moved])
-    return keras.Model(images, logits, name=f"{network.name}_views")
+        for name, crop in (("up_left", ((0, 2), (0, 2))), ("down_right", ((2, 0), (2, 0)))):
+            seen.append(keras.layers.Cropping2D(crop, dtype="uint8", name=name)(padded))
+        weights = [0.5, 0.25, 0.25]
+    if views > 1:
+        seen += [ops.flip(view, axis=2) for view in seen]
+        weights = [weight / 2 for weight in weights * 2]
+    if views == 1:
+        return keras.Model(images, network(images), name=f"{network.name}_views")
+    logits = ops.split(network(ops.concatenate(seen, axis=0)), len(seen), axis=0)
+    mean = keras.layers.Add(name="mean")([part * weight for part, weight in zip(logits, weights, strict=True)])
+    return keras.Model(images, mean, name=f"{network.name}_views")
 
 
 def calibrated(network: keras.Model, temperature: float, name: str) -> keras.Model:
@@ -28,10 +34,6 @@ def calibrated(network: keras.Model, temperature: float, name: str) -> keras.Mod
     cooled = keras.layers.Rescaling(1 / temperature, name="temperature")(network(images))
     probabilities = keras.layers.Softmax(name="probabilities")(cooled)
     return keras.Model(images, probabilities, name=name)
-
-
-def _mirrored(network: keras.Model, images):
-    return keras.layers.Average()([network(images), network(ops.flip(images, axis=2))])
 
 
 def ensemble(members: list[keras.Model], weights: list[float], temperature: float) -> keras.Model:

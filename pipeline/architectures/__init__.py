@@ -2,8 +2,8 @@
 
 A network trained from scratch has `build(images, widths)`: a Keras model from uint8 images (N, side, side, 3), sides
 from 16 to 32 pixels, to float32 logits (N, 10). A pretrained one has `backbone(resolution, weights)`: a functional
-Keras model from float images (N, resolution, resolution, 3) in 0 to 255 to a feature map, its scaling inside and all its
-layers at the top level, so that it can be cut at any of them.
+Keras model from float images (N, resolution, resolution, 3) in 0 to 255 to a feature map, its scaling inside and all
+its layers at the top level, so that it can be cut at any of them.
 """
 
 import importlib

@@ -51,7 +51,7 @@ def _convolution(x, width: int, pool: bool, name: str):
 
 
 def whitening(images: np.ndarray) -> np.ndarray:
-    """Kernel float32 (2, 2, 3, 24): the eigenvectors of the patches' covariance over their deviations, and negatives."""
+    """Kernel float32 (2, 2, 3, 24): eigenvectors of the patches' covariance over their deviations, and negatives."""
     x = (images[:5000].astype("float32") - PIXEL_MEAN) / PIXEL_STD
     patches = np.lib.stride_tricks.sliding_window_view(x, (PATCH, PATCH), axis=(1, 2))  # N, 31, 31, 3, 2, 2
     patches = patches.transpose(0, 1, 2, 4, 5, 3).reshape(-1, PATCH * PATCH * 3)

@@ -25,7 +25,7 @@ def main() -> None:
             "validation_test": shared(validation, test),
         },
     }
-    write_json(paths.METRICS / "data.json", report)
+    write_json(paths.REPORTS / "data.json", report)
     plots.samples(paths.SAMPLES, *splits[paths.TRAIN], cifar10.CLASSES)
     print(*(f"{folder}: {len(labels)} images" for folder, (_, labels) in splits.items()), sep="\n")
     print(f"byte-identical images: {report['identical_images']}")
