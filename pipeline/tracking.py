@@ -20,7 +20,6 @@ from pipeline.params import Ensemble, Model, Network, Params, Section, Training,
 from pipeline.preflight import TRACKING
 
 STORE = Path("mlruns")
-DEFAULT_URI = f"sqlite:///{STORE}/mlflow.db"
 SIGNATURE = ModelSignature(
     inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, 32, 32, 3), "images")]),
     outputs=Schema([TensorSpec(np.dtype("float32"), (-1, 10), "probabilities")]),
@@ -29,13 +28,12 @@ SIGNATURE = ModelSignature(
 
 def connect(params: Params) -> None:
     """Point MLflow at the store, and make the experiment at the first use."""
-    uri = os.environ.get(TRACKING, DEFAULT_URI)
-    mlflow.set_tracking_uri(uri)
-    local = uri == DEFAULT_URI
-    if local:
-        STORE.mkdir(exist_ok=True)
+    server, store = os.environ.get(TRACKING), STORE.resolve()
+    if not server:
+        store.mkdir(exist_ok=True)
+    mlflow.set_tracking_uri(server or f"sqlite:///{store}/mlflow.db")
     if mlflow.get_experiment_by_name(params.tracking.experiment) is None:
-        artifacts = (STORE / "artifacts").resolve().as_uri() if local else None
+        artifacts = None if server else (store / "artifacts").as_uri()
         mlflow.create_experiment(params.tracking.experiment, artifact_location=artifacts)
     mlflow.set_experiment(params.tracking.experiment)
     mlflow.set_system_metrics_sampling_interval(params.tracking.system_metrics_interval)

@@ -55,7 +55,9 @@ def make_optimizer(training: Training, steps: int) -> keras.optimizers.Optimizer
         """Multiplies the learning rate of the normalisation biases (arXiv:2404.00498, section 3.4)."""
 
         def update_step(self, gradient, variable, learning_rate):
-            factor = training.bias_factor if variable.name == "beta" else 1
+            # TensorFlow hands over its own variable, under a name of its own.
+            name = self._trainable_variables[self._get_variable_index(variable)].name
+            factor = training.bias_factor if name == "beta" else 1
             super().update_step(gradient, variable, learning_rate * factor)
 
     optimizer = FastBiases(schedule, weight_decay=training.weight_decay, **momentum)

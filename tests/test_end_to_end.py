@@ -1,0 +1,247 @@
+"""The whole graph, really run on a small part of the real data, and what a user does with it afterwards."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+from pipeline import cifar10, results, smoke, sources
+from tests.conftest import ROOT
+
+MODEL = "cifar10-classifier"
+
+
+class Workspace:
+    """A copy of the project in which `dvc` and the stages run as a user would run them."""
+
+    def __init__(self, folder: Path, raw: Path):
+        self.folder = folder
+        self.environment = os.environ | {sources.ENVIRONMENT: str(raw)}
+        self.environment.pop("MLFLOW_TRACKING_URI", None)
+        self.environment.pop("PYTHONPATH", None)
+
+    def dvc(self, *arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "dvc", *arguments]
+        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+
+    def read(self, name: str) -> dict:
+        return json.loads((self.folder / name).read_text())
+
+    @property
+    def store(self) -> str:
+        return f"sqlite:///{self.folder}/mlruns/mlflow.db"
+
+    @property
+    def client(self) -> MlflowClient:
+        return MlflowClient(self.store)
+
+    def runs(self) -> pd.DataFrame:
+        mlflow.set_tracking_uri(self.store)
+        return mlflow.search_runs(experiment_names=["cifar10"])
+
+    def change(self, model: str, **training) -> str:
+        """Change a model's training params; return what params.yaml was before."""
+        path = self.folder / "params.yaml"
+        before = path.read_text()
+        tree = yaml.safe_load(before)
+        tree["models"][model]["training"] |= training
+        path.write_text(yaml.safe_dump(tree, sort_keys=False))
+        return before
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory, raw) -> Workspace:
+    folder = tmp_path_factory.mktemp("workspace")
+    smoke.make_workspace(folder)
+    made = Workspace(folder, raw)
+    path = folder / "params.yaml"
+    tree = yaml.safe_load(path.read_text())
+    tree["data"]["subset"] = {"train": 1000, "test": 500}
+    tree["data"]["validation_images"] = 300
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    result = made.dvc("repro")
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    made.output = result.stdout
+    return made
+
+
+@pytest.fixture(scope="module")
+def metrics(workspace) -> dict[str, dict]:
+    names = yaml.safe_load((workspace.folder / "params.yaml").read_text())["models"]
+    return {name: workspace.read(f"metrics/{name}.json") for name in [*names, "ensemble"]}
+
+
+def test_data_is_stratified_and_reported(workspace):
+    report = workspace.read("reports/data.json")
+    assert report["classes"]["train"] == dict.fromkeys(cifar10.CLASSES, 100)
+    assert report["classes"]["validation"] == dict.fromkeys(cifar10.CLASSES, 30)
+    assert set(report["identical_images"]) == {"within_train", "train_validation", "train_test", "validation_test"}
+    assert (workspace.folder / "plots/samples.png").stat().st_size > 10_000
+
+
+def test_every_candidate_has_its_figures_or_the_reason_why_not(workspace, metrics):
+    scored = {name for name, figures in metrics.items() if "skipped" not in figures}
+    assert scored >= {"custom_cnn", "efficientnet_lite0", "ensemble"}
+    for name, figures in metrics.items():
+        if name in scored:
+            for split in ("validation", "test"):
+                assert 0.1 < figures[split]["accuracy_low"] < figures[split]["accuracy"] <= 1
+                assert {"nll", "ece", "top3", "macro_f1"} <= set(figures[split])
+            pictures = {path.name for path in (workspace.folder / "plots/evaluation" / name).iterdir()}
+            assert {"confusion.csv", "confusion.png", "report.csv", "mistakes.png"} <= pictures
+        else:
+            assert list(figures) == ["skipped"]
+            assert f"skipped: {figures['skipped']}" in workspace.output
+    assert metrics["efficientnet_lite0"]["test"]["accuracy"] > 0.4
+
+
+def test_the_runs_line_up_and_hold_what_the_ui_shows(workspace, metrics):
+    runs = workspace.runs().set_index("tags.mlflow.runName")
+    assert set(runs.index) == {name for name, figures in metrics.items() if "skipped" not in figures}
+    assert set(runs["status"]) == {"FINISHED"}
+    for name in runs.index:
+        assert runs.loc[name, "metrics.test_accuracy"] == metrics[name]["test"]["accuracy"]
+        assert len(runs.loc[name, "tags.git.commit"]) >= 4
+        artifacts = {file.path for file in workspace.client.list_artifacts(runs.loc[name, "run_id"])}
+        assert {"confusion.png", "mistakes.png", "report.csv"} <= artifacts
+    cnn = runs.loc["custom_cnn"]
+    assert cnn["tags.dvc.stage"] == "train@custom_cnn"
+    assert re.fullmatch("[0-9a-f]{32}(.dir)?", cnn["tags.dep.data/train"])
+    assert cnn["tags.dep.pipeline/architectures/custom_cnn.py"]
+    assert cnn["tags.weights.origin"] == "trained from scratch"
+    epochs = workspace.client.get_metric_history(cnn["run_id"], "val_accuracy")
+    assert [metric.step for metric in epochs] == [1, 2]
+    inputs = workspace.client.get_run(cnn["run_id"]).inputs.dataset_inputs
+    assert {entry.dataset.name for entry in inputs} == {"cifar10-train", "cifar10-validation", "cifar10-test"}
+    members = {key for key in runs.columns if key.startswith("tags.member.")}
+    assert members <= {f"tags.member.{name}" for name in runs.index}
+    assert any(runs.loc["ensemble", key] == runs.loc[key.removeprefix("tags.member."), "run_id"] for key in members)
+
+
+def test_the_best_on_validation_is_champion(workspace, metrics):
+    decision = workspace.read("registry.json")
+    scores = {name: figures["validation"]["accuracy"] for name, figures in metrics.items() if "skipped" not in figures}
+    assert decision["candidates"] == scores
+    assert scores[decision["candidate"]] == max(scores.values())
+    version = workspace.client.get_model_version_by_alias(MODEL, "champion")
+    assert (str(version.version), version.current_stage) == ("1", "Production")
+    assert version.tags["run_id"] == decision["run_id"]
+    assert float(version.tags["test_accuracy"]) == pytest.approx(metrics[decision["candidate"]]["test"]["accuracy"])
+
+
+def test_the_outcome_is_printed(workspace):
+    assert "winner" in workspace.output
+    assert f"models:/{MODEL}@champion" in workspace.output
+    assert "make ui" in workspace.output
+
+
+def test_metrics_plots_and_params_can_be_compared(workspace):
+    shown = json.loads(workspace.dvc("metrics", "show", "--json").stdout)
+    assert shown[""]["data"]["metrics/custom_cnn.json"]["data"]["test"]["accuracy"] > 0
+    assert workspace.dvc("params", "diff").returncode == 0
+    plots = workspace.dvc("plots", "show")
+    assert plots.returncode == 0, plots.stderr
+    page = (workspace.folder / "dvc_plots/index.html").read_text()
+    assert "val_accuracy" in page
+    assert "confusion" in page
+
+
+def test_nothing_runs_again_without_a_change(workspace):
+    again = workspace.dvc("repro")
+    assert again.returncode == 0
+    started = re.findall(r"Running stage '(\w+)", again.stdout)
+    assert set(started) == {"weights", "summary"}
+    assert len(workspace.client.search_model_versions(f"name = '{MODEL}'")) == 1
+
+
+def test_changing_one_model_changes_only_its_stages(workspace):
+    before = workspace.change("custom_cnn", epochs=3)
+    try:
+        changed = json.loads(workspace.dvc("status", "--json").stdout)
+    finally:
+        (workspace.folder / "params.yaml").write_text(before)
+    stages = {stage for stage, why in changed.items() if why != ["always changed"]}
+    # What follows the training is told of the new entry, too; no other model's stage is.
+    assert stages == {"train@custom_cnn", "ensemble", "promote", "report"}
+
+
+@pytest.mark.parametrize("address", [f"models:/{MODEL}/Production", f"models:/{MODEL}@champion"])
+def test_the_champion_loads_where_this_package_is_not_and_gives_the_recorded_accuracy(workspace, metrics, address):
+    code = (
+        "import importlib.util, os, sys, mlflow, numpy as np\n"
+        "assert importlib.util.find_spec('pipeline') is None\n"
+        "model = mlflow.pyfunc.load_model(sys.argv[1])\n"
+        "probabilities = model.predict(np.load(sys.argv[2] + '/images.npy'))\n"
+        "labels = np.load(sys.argv[2] + '/labels.npy')\n"
+        "assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)\n"
+        "print('accuracy', (probabilities.argmax(axis=1) == labels).mean())\n"
+    )
+    environment = workspace.environment | {"MLFLOW_TRACKING_URI": workspace.store}
+    command = [sys.executable, "-I", "-c", code, address, str(workspace.folder / "data/test")]
+    result = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    winner = workspace.read("registry.json")["candidate"]
+    assert float(result.stdout.split("accuracy ")[-1]) == metrics[winner]["test"]["accuracy"]
+
+
+def test_a_diverging_run_is_marked_failed_and_nothing_is_promoted(workspace):
+    before = workspace.change("custom_cnn", learning_rate=1e30)
+    try:
+        result = workspace.dvc("repro")
+    finally:
+        (workspace.folder / "params.yaml").write_text(before)
+    assert result.returncode != 0
+    assert "error: training diverged" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert workspace.runs().iloc[0]["status"] == "FAILED"
+    assert len(workspace.client.search_model_versions(f"name = '{MODEL}'")) == 1
+
+
+def test_ctrl_c_marks_the_run_killed_and_the_next_repro_goes_on(workspace):
+    before = workspace.change("custom_cnn", epochs=1000, patience=1000)
+    command = [sys.executable, "-m", "dvc", "repro"]
+    process = subprocess.Popen(
+        command,
+        cwd=workspace.folder,
+        env=workspace.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        known = len(workspace.runs())
+        deadline = time.monotonic() + 120
+        while len(workspace.runs()) == known or np.isnan(workspace.runs().iloc[0].get("metrics.loss", np.nan)):
+            assert time.monotonic() < deadline, "no epoch was logged in two minutes"
+            time.sleep(1)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        assert process.wait(timeout=60) != 0
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        (workspace.folder / "params.yaml").write_text(before)
+    assert "interrupted: run `dvc repro` to go on" in process.stderr.read()
+    assert workspace.runs().iloc[0]["status"] == "KILLED"
+    again = workspace.dvc("repro")
+    assert again.returncode == 0, again.stderr
+    assert len(workspace.client.search_model_versions(f"name = '{MODEL}'")) == 1
+
+
+def test_the_readmes_table_is_what_the_command_writes():
+    table = (ROOT / "reports/results.md").read_text()
+    assert table in (ROOT / "README.md").read_text()
+    names = yaml.safe_load((ROOT / "params.yaml").read_text())["models"]
+    figures = {name: json.loads((ROOT / f"metrics/{name}.json").read_text()) for name in [*names, "ensemble"]}
+    assert results.markdown(figures) == table

@@ -1,0 +1,128 @@
+"""params.yaml, its schema and the README agree; a mistake in it is one clear line before any work."""
+
+import re
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from pipeline import params
+from pipeline.params import UserError
+from tests.conftest import ROOT
+
+YAML = (ROOT / "params.yaml").read_text()
+
+MISTAKES = {
+    "unknown key": (["seeds"], 1, "seeds: unknown key"),
+    "unknown nested key": (
+        ["models", "custom_cnn", "training", "epoch"],
+        3,
+        "models.custom_cnn.training.epoch: unknown",
+    ),
+    "wrong type": (["models", "mobilenetv2", "training", "epochs"], "ten", "models.mobilenetv2.training.epochs"),
+    "number for text": (["registry", "model"], 7, "registry.model"),
+    "out of range": (["models", "custom_cnn", "training", "dropout"], 1.5, "models.custom_cnn.training.dropout"),
+    "zero epochs": (["models", "custom_cnn", "training", "epochs"], 0, "models.custom_cnn.training.epochs"),
+    "unknown choice": (["weights", "on_unreachable"], "ignore", "weights.on_unreachable"),
+    "bad checksum": (["models", "resnet50v2", "weights", 0, "md5"], "abc", "models.resnet50v2.weights.0.md5"),
+    "no trunk": (["models", "mobilenetv2", "trunk"], None, "models.mobilenetv2"),
+}
+
+
+def changed(keys: list, value) -> str:
+    tree = yaml.safe_load(YAML)
+    place = tree
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    return yaml.safe_dump(tree)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_named_in_one_line(mistake, tmp_path):
+    keys, value, message = MISTAKES[mistake]
+    path = tmp_path / "params.yaml"
+    path.write_text(changed(keys, value))
+    with pytest.raises(UserError) as error:
+        params.load(path)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_key_is_named(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(YAML.replace("seed: 0", "", 1))
+    with pytest.raises(UserError, match="seed: missing"):
+        params.load(path)
+
+
+def test_an_unknown_architecture_is_named_with_the_known_ones(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(changed(["models", "vgg16"], yaml.safe_load(YAML)["models"]["custom_cnn"]))
+    with pytest.raises(UserError, match=r"models.vgg16: unknown architecture; known: custom_cnn, efficientnet_lite0"):
+        params.load(path)
+
+
+@pytest.mark.parametrize(
+    "stage", ["download", "prepare", "weights custom_cnn", "train custom_cnn", "promote", "report"]
+)
+def test_every_stage_stops_before_any_work(stage, run_stage, tmp_path):
+    (tmp_path / "params.yaml").write_text(changed(["sede"], 1))
+    result = run_stage(*stage.split())
+    assert result.returncode == 1
+    assert result.stderr == "error: params.yaml: sede: unknown key; correct or remove it\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+def test_broken_yaml_and_a_missing_file_are_one_line(tmp_path):
+    path = tmp_path / "params.yaml"
+    with pytest.raises(UserError, match="not found: run from the repository's root"):
+        params.load(path)
+    path.write_text("seed: [1,\n")
+    with pytest.raises(UserError, match="not valid YAML"):
+        params.load(path)
+
+
+def test_params_are_frozen(checked):
+    with pytest.raises(ValueError, match="frozen"):
+        checked.seed = 1
+
+
+def test_every_architecture_has_an_entry(checked):
+    assert sorted(checked.models) == params.architectures()
+
+
+def test_every_knob_has_its_meaning_beside_it():
+    """Each scalar outside `models` has a comment on its line; the models' keys are explained once, above them."""
+    general, _, models = YAML.partition("\nmodels:\n")
+    models, _, rest = models.partition("\nevaluation:")
+    for line in (general + "\nevaluation:" + rest).splitlines():
+        if re.match(r"\s*(- )?\w+: \S", line) and not re.match(r"\s*(url|path|package):", line):
+            assert "#" in line or "subset" in line or line.strip() in ("train: null", "test: null"), line
+    for section in (params.Trunk, params.Network, params.Training):
+        for name in section.model_fields:
+            prefix = section.__name__.lower()
+            assert re.search(rf"# +{prefix}\.(\w+, )?{name}[ ,]", models), f"{prefix}.{name} is not explained"
+
+
+def test_the_readme_names_every_section_and_architecture(checked):
+    readme = (ROOT / "README.md").read_text()
+    for name in [*params.Params.model_fields, *checked.models]:
+        assert f"`{name}`" in readme, f"README.md does not name `{name}`"
+
+
+def test_the_readme_and_the_code_name_the_same_environment_variables():
+    named = set(re.findall(r"`((?:CIFAR10|MLFLOW)_[A-Z_0-9]+)", (ROOT / "README.md").read_text()))
+    source = "".join(path.read_text() for path in (ROOT / "pipeline").rglob("*.py"))
+    assert named == set(re.findall(r'"((?:CIFAR10|MLFLOW)_[A-Z_0-9]+)"', source))
+
+
+def test_smoke_changes_only_keys_that_exist(checked):
+    def keys(tree: dict, values: dict | BaseModel) -> None:
+        values = values if isinstance(values, dict) else values.model_dump()
+        for key, value in tree.items():
+            assert key in values
+            if isinstance(value, dict):
+                keys(value, values[key])
+
+    keys(yaml.safe_load((ROOT / "conf/smoke.yaml").read_text()), checked)

@@ -1,0 +1,37 @@
+"""The table of results: a skipped architecture has no figures, and the README is changed between its markers only."""
+
+from pipeline import results
+
+FIGURES = {
+    "validation": {"accuracy": 0.91},
+    "test": {
+        "accuracy": 0.9,
+        "accuracy_low": 0.894,
+        "accuracy_high": 0.9057,
+        "top3": 0.99,
+        "nll": 0.3,
+        "ece": 0.01,
+        "macro_f1": 0.9,
+    },
+    "cost": {"parameters": 1234567, "size_mb": 5.0, "seconds_per_1000_images": 2.5, "train_seconds": 600.4},
+}
+
+
+def test_a_row_has_the_figures_and_the_notebooks():
+    row = results.rows({"custom_cnn": FIGURES})[0]
+    assert row[:4] == ("custom_cnn", "90.00 (89.40 to 90.57)", "72.47", "91.00")
+    assert len(row) == len(results.HEADER)
+
+
+def test_a_skipped_architecture_has_the_reason_and_no_figures():
+    row = results.rows({"resnet50v2": {"skipped": "no weights"}})[0]
+    assert row[:3] == ("resnet50v2", "skipped: no weights", "79.30")
+    assert set(row[3:]) == {""}
+
+
+def test_only_what_is_between_the_markers_changes(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
+    assert results.into(readme, "| new |\n")
+    assert readme.read_text() == f"before\n{results.BEGIN}\n| new |\n{results.END}\nafter\n"
+    assert not results.into(readme, "| new |\n")

@@ -1,0 +1,84 @@
+"""Figures of merit against values worked out by hand or by other means."""
+
+import numpy as np
+import pytest
+
+from pipeline import calibration, ensembling, scoring
+
+CLASSES = tuple("abcdefghij")
+
+
+@pytest.fixture
+def predictions() -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (2000, 10) that are right about two times in three, and labels."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 10, 2000)
+    logits = rng.normal(size=(2000, 10)) + 2.2 * np.eye(10)[labels]
+    return (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).astype("float32"), labels
+
+
+def test_scores_of_a_small_example():
+    probabilities = np.full((4, 10), 0.02, "float32")
+    for row, label in enumerate((0, 1, 2, 2)):
+        probabilities[row, label] = 0.82
+    scores = scoring.score(probabilities, np.array([0, 1, 2, 3]), bins=15)
+    assert scores["accuracy"] == 0.75
+    assert scores["nll"] == pytest.approx(-(3 * np.log(0.82) + np.log(0.02)) / 4, abs=1e-6)
+    assert scores["ece"] == pytest.approx(0.82 - 0.75, abs=1e-6)
+    assert scores["macro_f1"] == pytest.approx((1 + 1 + 2 / 3) / 10)
+    assert scores["images"] == 4
+
+
+def test_wilson_interval_of_a_published_example():
+    """Newcombe (1998), table I: 81 of 263 gives 0.2553 to 0.3662."""
+    assert scoring.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+def test_ece_is_zero_for_certainty_that_is_right_and_one_for_certainty_that_is_wrong():
+    certain = np.eye(10)[[1, 2, 3]]
+    assert scoring.ece(certain, np.array([1, 2, 3]), 15) == 0
+    assert scoring.ece(certain, np.array([2, 3, 4]), 15) == 1
+
+
+def test_top3_counts_the_three_most_probable(predictions):
+    probabilities, labels = predictions
+    by_hand = np.mean([label in row.argsort()[-3:] for row, label in zip(probabilities, labels, strict=True)])
+    assert scoring.score(probabilities, labels, 15)["top3"] == pytest.approx(by_hand)
+
+
+def test_confusion_and_report_agree(predictions):
+    probabilities, labels = predictions
+    counts = scoring.confusion(probabilities, labels, CLASSES)
+    report = scoring.per_class(probabilities, labels, CLASSES).set_index("class")
+    assert counts.to_numpy().sum() == 2000
+    assert report.loc["c", "recall"] == pytest.approx(counts.loc["c", "c"] / counts.loc["c"].sum())
+    assert report.loc["c", "precision"] == pytest.approx(counts.loc["c", "c"] / counts["c"].sum())
+
+
+def test_the_temperature_undoes_a_scaling_of_the_logits(predictions):
+    probabilities, labels = predictions
+    logits = np.log(probabilities)
+    fitted = calibration.best_temperature(logits, labels)
+    assert fitted == pytest.approx(1 / 2.2, rel=0.05)  # of a unit normal, moved by 2.2 in the right class
+    assert calibration.best_temperature(logits * 3, labels) == pytest.approx(3 * fitted, rel=1e-3)
+
+
+def test_the_vote_is_better_than_its_members_and_leaves_out_noise(predictions):
+    probabilities, labels = predictions
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(2000, 10)) + 2.2 * np.eye(10)[labels]
+    other = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    noise = rng.dirichlet(np.ones(10), 2000)
+    candidates = {"first": probabilities, "second": other.astype("float32"), "noise": noise.astype("float32")}
+    vote = ensembling.choose(candidates, labels, rounds=20)
+    assert set(vote.weights) == {"first", "second"}
+    assert sum(vote.weights.values()) == pytest.approx(1)
+    mean = vote.average(candidates)
+    assert mean.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert calibration.nll(mean, labels) < min(calibration.nll(candidates[name], labels) for name in vote.weights)
+    assert (mean.argmax(1) == labels).mean() > (probabilities.argmax(1) == labels).mean()
+
+
+def test_a_single_candidate_has_the_whole_vote(predictions):
+    probabilities, labels = predictions
+    assert ensembling.choose({"only": probabilities}, labels, rounds=5).weights == {"only": 1.0}

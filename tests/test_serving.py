@@ -1,0 +1,68 @@
+"""The saved model: what it computes, and that stock Keras loads it without this package."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from pipeline import ensembling, serving
+from pipeline.architectures import custom_cnn
+
+
+@pytest.fixture(scope="module")
+def batch(images) -> np.ndarray:
+    return images[0][:16]
+
+
+@pytest.fixture(scope="module")
+def network(images) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    return custom_cnn.build(images[0], [8, 8, 8])
+
+
+def mirrored(network, images):
+    return (network.predict(images, verbose=0) + network.predict(images[:, :, ::-1], verbose=0)) / 2
+
+
+@pytest.mark.parametrize("views", [1, 2, 6])
+def test_views_are_averaged_as_described(network, batch, views):
+    padded = np.pad(batch, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    moved = (mirrored(network, padded[:, :32, :32]) + mirrored(network, padded[:, 2:, 2:])) / 2
+    expected = {1: network.predict(batch, verbose=0), 2: mirrored(network, batch)}
+    expected[6] = (mirrored(network, batch) + moved) / 2
+    found = serving.averaged(network, views).predict(batch, verbose=0)
+    assert found == pytest.approx(expected[views], abs=1e-5)
+
+
+def test_the_ensemble_averages_probabilities_as_the_vote_does(network, images, batch):
+    other = custom_cnn.build(images[0][:100], [8, 8, 16])
+    members = {
+        "one": serving.calibrated(network, 0.7, "one"),
+        "two": serving.calibrated(serving.averaged(other, 2), 1.4, "two"),
+    }
+    vote = ensembling.Vote({"one": 0.25, "two": 0.75}, temperature=0.8)
+    model = serving.ensemble(list(members.values()), [0.25, 0.75], 0.8)
+    expected = vote.average({name: member.predict(batch, verbose=0) for name, member in members.items()})
+    assert model.predict(batch, verbose=0) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_saved_model_loads_in_safe_mode_where_this_package_is_not(network, batch, tmp_path):
+    model = serving.calibrated(serving.averaged(network, 6), 2.0, "saved")
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "images.npy", batch)
+    code = (
+        "import importlib.util, keras, numpy as np\n"
+        "assert importlib.util.find_spec('pipeline') is None\n"
+        "model = keras.saving.load_model('model.keras', safe_mode=True)\n"
+        "assert model.input_shape == (None, 32, 32, 3) and model.inputs[0].dtype == 'uint8'\n"
+        "np.save('found.npy', model.predict(np.load('images.npy'), verbose=0))\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, env=environment, check=True)
+    found = np.load(tmp_path / "found.npy")
+    expected = softmax(serving.averaged(network, 6).predict(batch, verbose=0) / 2, axis=1)
+    assert found == pytest.approx(expected, abs=1e-5)

@@ -1,0 +1,132 @@
+"""Runs and the registry, in a real SQLite store in a temporary folder."""
+
+import socket
+import threading
+
+import keras
+import mlflow
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from pipeline import registry, serving, tracking
+from pipeline.errors import UserError
+from tests.conftest import ROOT
+
+MODEL = "cifar10-classifier"
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path, monkeypatch, checked):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+    tracking.connect(checked)
+    yield
+    while mlflow.active_run():
+        mlflow.end_run()
+
+
+def status(run) -> str:
+    return MlflowClient().get_run(run.info.run_id).info.status
+
+
+def test_the_store_lies_under_mlruns(tmp_path, checked):
+    assert (tmp_path / "mlruns/mlflow.db").is_file()
+    location = mlflow.get_experiment_by_name(checked.tracking.experiment).artifact_location
+    assert location == (tmp_path / "mlruns/artifacts").as_uri()
+
+
+def test_a_run_ends_finished_failed_or_killed():
+    with tracking.start("fine", "train@custom_cnn", {}) as fine:
+        pass
+    with pytest.raises(UserError), tracking.start("wrong", "train@custom_cnn", {}) as wrong:
+        raise UserError("training diverged")
+    with pytest.raises(KeyboardInterrupt), tracking.start("stopped", "train@custom_cnn", {}) as stopped:
+        raise KeyboardInterrupt
+    assert [status(run) for run in (fine, wrong, stopped)] == ["FINISHED", "FAILED", "KILLED"]
+    assert MlflowClient().get_run(wrong.info.run_id).data.tags["ended"] == "UserError: training diverged"
+
+
+def test_evaluation_goes_on_with_the_run_of_the_training():
+    with tracking.start("custom_cnn", "train@custom_cnn", {}) as run:
+        tracking.log_metrics({"temperature": 1.5})
+    with tracking.resume(run.info.run_id, "evaluate@custom_cnn"):
+        tracking.log_scores("test", {"accuracy": 0.9})
+    data = MlflowClient().get_run(run.info.run_id).data
+    assert data.metrics["temperature"] == 1.5
+    assert data.metrics["test_accuracy"] == 0.9
+    assert status(run) == "FINISHED"
+
+
+def test_a_run_that_the_store_does_not_have_is_a_users_error():
+    with pytest.raises(UserError, match=r"has no run .*dvc repro --force train@custom_cnn"):
+        tracking.resume("0" * 32, "evaluate@custom_cnn").__enter__()
+
+
+def test_every_candidate_has_the_same_param_names(checked):
+    names = []
+    for entry in [*checked.models.values(), None]:
+        with tracking.start("params", "train@custom_cnn", {}) as run:
+            tracking.log_params(checked, entry, None if entry else {"custom_cnn": 1.0})
+        names.append(set(MlflowClient().get_run(run.info.run_id).data.params))
+    assert names[0] >= {"training.epochs", "trunk.resolution", "network.widths", "seed"}
+    assert all(known == names[0] for known in names[:-1])
+    assert names[-1] - names[0] == {"ensemble.weight.custom_cnn"}
+
+
+def test_a_dead_tracking_server_stops_a_stage_before_any_work(run_stage, tmp_path):
+    """One server that refuses, and one that accepts the connection and then says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        params = (ROOT / "params.yaml").read_text().replace("timeout: 5.0", "timeout: 0.5")
+        (tmp_path / "params.yaml").write_text(params)
+        threading.Thread(target=lambda: silent.accept(), daemon=True).start()
+        result = run_stage("train", "custom_cnn", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
+    refused = run_stage("prepare", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
+    for outcome in (result, refused):
+        assert outcome.returncode == 1
+        assert outcome.stderr.count("\n") == 1
+        assert f"the tracking server http://127.0.0.1:{port} does not answer" in outcome.stderr
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.fixture
+def logged():
+    """Log a tiny model as a run does; return its URI and what it gives for two images."""
+
+    def log(seed: int) -> tuple[str, np.ndarray]:
+        keras.utils.set_random_seed(seed)
+        images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), "uint8")
+        inputs = keras.Input((32, 32, 3), dtype="uint8", name="images")
+        pixels = keras.layers.Rescaling(1 / 255)(inputs)
+        network = keras.Model(
+            inputs, keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(pixels)), name="tiny"
+        )
+        model = serving.calibrated(network, 1.0, "tiny_served")
+        with tracking.start("tiny", "train@custom_cnn", {}):
+            return tracking.log_model(model, images), model.predict(images, verbose=0)
+
+    return log
+
+
+def test_promotion_moves_alias_and_stage_together(logged):
+    first, _ = logged(1)
+    second, expected = logged(2)
+    assert registry.promote(MODEL, first, "first", {"candidate": "a"}) == {"version": "1", "previous": None}
+    assert registry.promote(MODEL, second, "second", {"candidate": "b"}) == {"version": "2", "previous": "1"}
+    client = MlflowClient()
+    stages = {version.version: version.current_stage for version in client.search_model_versions(f"name = '{MODEL}'")}
+    assert {str(version): stage for version, stage in stages.items()} == {"1": "Archived", "2": "Production"}
+    champion = client.get_model_version_by_alias(MODEL, "champion")
+    assert (str(champion.version), champion.description, champion.tags["candidate"]) == ("2", "second", "b")
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), "uint8")
+    for uri in (f"models:/{MODEL}/Production", f"models:/{MODEL}@champion"):
+        assert mlflow.pyfunc.load_model(uri).predict(images) == pytest.approx(expected, abs=1e-6)
+
+
+def test_promoting_the_same_model_again_adds_no_version(logged):
+    uri, _ = logged(1)
+    for _ in range(2):
+        assert registry.promote(MODEL, uri, "same", {})["version"] == "1"
+    assert len(MlflowClient().search_model_versions(f"name = '{MODEL}'")) == 1
