@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help repro smoke test lint ui readme lock
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## /make \1|/p' Makefile | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 repro: $(INSTALLED) ## run the whole graph: data, weights, training, evaluation, ensemble, registry, report
 	dvc repro
@@ -25,8 +25,9 @@ lint: $(INSTALLED) ## check format and code with ruff
 	ruff check .
 
 ui: $(INSTALLED) ## MLflow's pages on http://127.0.0.1:5000
-	@echo "MLflow: http://127.0.0.1:$${PORT:-5000}"
-	mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db}
+	@case "$$MLFLOW_TRACKING_URI" in http*) echo "MLflow: $$MLFLOW_TRACKING_URI"; exit 0 ;; esac; \
+	echo "MLflow: http://127.0.0.1:$${PORT:-5000}"; \
+	exec mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db}
 
 readme: $(INSTALLED) ## write reports/results.md into the README
 	python -m pipeline.readme

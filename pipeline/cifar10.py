@@ -22,17 +22,22 @@ BATCHES = {  # official MD5s, from the data set's own distribution
 TRAINING_BATCHES = [name for name in BATCHES if name.startswith("data_batch")]
 
 
-def verify(folder: Path, names: Iterable[str]) -> None:
-    """Raise UserError unless the batches of these names lie in `folder` with their official checksums."""
+def faults(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """What is wrong, by name, with those of the named batches that are not the official ones."""
+    wrong = {}
     for name in names:
         path = folder / name
         if not path.is_file():
-            raise UserError(f"{path} is missing; run `dvc repro download`")
-        if (found := checksum(path, "md5")) != BATCHES[name]:
-            raise UserError(
-                f"{path} is corrupted or truncated: MD5 {found}, expected {BATCHES[name]}; delete it and run "
-                "`dvc repro --force download`"
-            )
+            wrong[name] = "is missing"
+        elif (found := checksum(path, "md5")) != BATCHES[name]:
+            wrong[name] = f"is corrupted or truncated: MD5 {found}, expected {BATCHES[name]}"
+    return wrong
+
+
+def verify(folder: Path, names: Iterable[str]) -> None:
+    """Raise UserError unless the batches of these names lie in `folder` with their official checksums."""
+    for name, fault in faults(folder, names).items():
+        raise UserError(f"{folder / name} {fault}; run `dvc repro --force download`")
 
 
 def read_batches(folder: Path, names: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ class Device:
 
 
 def prepare(compute: Compute, scratch: bool, seed: int) -> Device:
-    """Seed Python, NumPy and Keras, let GPU memory grow on demand, and set the dtype policy for training.
+    """Seed Python, NumPy and Keras, and set the dtype policy for training.
 
     `precision: auto` is bfloat16 on a GPU of compute capability 8 or more. On a CPU it is bfloat16 only for networks
     trained from `scratch`, and only where the CPU multiplies it natively: the pretrained networks' depthwise
@@ -43,8 +43,6 @@ def _gpu() -> tuple[str | None, int]:
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
     if not gpus:
         return None, 0
     details = tf.config.experimental.get_device_details(gpus[0])

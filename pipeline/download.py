@@ -24,6 +24,8 @@ def fetch(url: str, destination: Path, algorithm: str, digest: str, http: Http) 
     only. Raises Unreachable when the retries are used up, UserError when the whole file has the wrong checksum (it is
     deleted).
     """
+    if destination.is_file() and checksum(destination, algorithm) == digest:
+        return
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = destination.with_name(destination.name + ".part")
     for attempt in range(http.retries + 1):

@@ -14,9 +14,9 @@ def tags(stage: str) -> dict[str, str]:
 
 
 def git() -> dict[str, str]:
-    """The commit that is checked out, and whether tracked files differ from it."""
+    """The commit that is checked out, and whether code or params differ from it."""
     commit = _git("rev-parse", "HEAD") or "none"
-    changed = "true" if _git("status", "--porcelain", "--untracked-files=no") else "false"
+    changed = "true" if _git("status", "--porcelain", "--", "pipeline", "dvc.yaml", "params.yaml") else "false"
     return {"git.commit": commit, "git.changed": changed}
 
 

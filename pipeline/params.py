@@ -93,6 +93,7 @@ class WeightsFile(Section):
 class Trunk(Section):
     resolution: Annotated[int, Field(ge=32, le=512)]
     cut: str
+    views: Literal[1, 2]
 
 
 class Network(Section):

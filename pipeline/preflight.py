@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import requests
@@ -25,9 +26,18 @@ def check() -> params.Params:
     return checked
 
 
+def check_model() -> tuple[str, params.Params]:
+    """Return the architecture that the command line names, and the checked params."""
+    checked = check()
+    if len(sys.argv) != 2 or sys.argv[1] not in checked.models:
+        raise UserError(f"name one architecture of params.yaml: {', '.join(checked.models)}")
+    return sys.argv[1], checked
+
+
 def _ask(uri: str, timeout: float) -> None:
     try:
-        requests.get(f"{uri.rstrip('/')}/health", timeout=timeout).raise_for_status()
-    except requests.RequestException as error:
-        reason = f"answered {error.response.status_code}" if error.response is not None else "does not answer"
-        raise UserError(f"the tracking server {uri} {reason}: start it, or unset {TRACKING}") from None
+        status = requests.get(f"{uri.rstrip('/')}/health", timeout=timeout).status_code
+    except requests.RequestException:
+        raise UserError(f"the tracking server {uri} does not answer: start it, or unset {TRACKING}") from None
+    if status >= 500:
+        raise UserError(f"the tracking server {uri} answers {status}: mend it, or unset {TRACKING}")

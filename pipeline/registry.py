@@ -6,7 +6,7 @@ import mlflow
 from mlflow import MlflowClient
 
 ALIAS, STAGE = "champion", "Production"
-DESCRIPTION = "CIFAR-10 classifier: uint8 images (N, 32, 32, 3) to probabilities (N, 10)"
+DESCRIPTION = "CIFAR-10: uint8 images (N, 32, 32, 3) to probabilities (N, 10)"
 warnings.filterwarnings("ignore", message=".*[Mm]odel registry stages.*")  # kept in step with the alias, on purpose
 
 
@@ -18,9 +18,7 @@ def promote(name: str, model_uri: str, description: str, tags: dict[str, str]) -
     """
     client = MlflowClient()
     if not client.search_registered_models(f"name = '{name}'"):
-        client.create_registered_model(
-            name, description="CIFAR-10: uint8 images (N, 32, 32, 3) to probabilities (N, 10)"
-        )
+        client.create_registered_model(name, description=DESCRIPTION)
     previous = client.get_registered_model(name).aliases.get(ALIAS)
     versions = client.search_model_versions(f"name = '{name}'")
     version = next((known for known in versions if known.tags.get("model_uri") == model_uri), None)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline import paths
+from pipeline.errors import UserError
 from pipeline.files import read_json
 
 # The student notebook that this project grew from: test accuracy, chosen on the test set, on a Colab T4.
@@ -75,10 +76,15 @@ def markdown(metrics: dict[str, dict]) -> str:
 
 
 def into(readme: Path, table: str) -> bool:
-    """Put the table between the README's markers; return whether that changed the file."""
+    """Put the table between the README's markers; return whether that changed the file.
+
+    Raises UserError if the markers are not there.
+    """
     text = readme.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise UserError(f"{readme} needs the lines {BEGIN} and {END}; the table goes between them")
     new = f"{before}{BEGIN}\n{table}{END}{after}"
     if new != text:
         readme.write_text(new)

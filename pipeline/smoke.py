@@ -8,48 +8,54 @@ from pathlib import Path
 
 import yaml
 
-from pipeline import cifar10, errors, paths, sources
-from pipeline.preflight import TRACKING
+from pipeline import cifar10, errors, paths, preflight, pretrained, sources
 
 WORKSPACE = Path(".smoke")
 CHANGES = Path("conf/smoke.yaml")
+RESULTS = ("dvc.lock", "metrics/", "plots/", "reports/", "registry.json")  # tracked, but of another run
 
 
 def main() -> None:
+    preflight.check()
     make_workspace(WORKSPACE)
     environment = dict(os.environ)
-    environment.pop(TRACKING, None)  # its runs stay out of the user's store
+    environment.pop(preflight.TRACKING, None)  # its runs stay out of the user's store
     if sources.ENVIRONMENT not in environment and all((paths.RAW / name).is_file() for name in cifar10.BATCHES):
-        environment[sources.ENVIRONMENT] = str(paths.RAW.resolve())
-    result = subprocess.run(["dvc", "repro"], cwd=WORKSPACE, env=environment)
-    sys.exit(result.returncode)
+        environment[sources.ENVIRONMENT] = str(paths.RAW)
+    for variable in (sources.ENVIRONMENT, pretrained.ENVIRONMENT):
+        if variable in environment:
+            environment[variable] = str(Path(environment[variable]).resolve())
+    sys.exit(subprocess.run(["dvc", "repro"], cwd=WORKSPACE, env=environment).returncode)
 
 
 def make_workspace(folder: Path) -> None:
-    """Copy the tracked files into `folder`, a git and DVC repository of its own, with the smoke test's params.
+    """Copy the tracked files into `folder`, a git and DVC repository of its own, with conf/smoke.yaml's params.
 
     Data and models that an earlier smoke run left there are kept.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / "pipeline", ignore_errors=True)
     listed = subprocess.run(["git", "ls-files", "-z"], check=True, capture_output=True, text=True).stdout
-    results = ("dvc.lock", "metrics/", "plots/", "reports/", "registry.json")
     for name in filter(None, listed.split("\0")):
-        if Path(name).is_file() and not name.startswith(results):
+        if Path(name).is_file() and not name.startswith(RESULTS):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(name, folder / name)
-    params = yaml.safe_load(paths.PARAMS.read_text())
-    weights = Path(params["weights"]["folder"]).resolve()
-    params = merged(params, yaml.safe_load(CHANGES.read_text()))
-    params["weights"]["folder"] = str(weights)
+    params = merged(yaml.safe_load(paths.PARAMS.read_text()), yaml.safe_load(CHANGES.read_text()))
+    params["weights"]["folder"] = str(Path(params["weights"]["folder"]).resolve())
+    for source in params["data"]["sources"]:
+        if source["type"] == "local":
+            source["path"] = str(Path(source["path"]).resolve())
     (folder / paths.PARAMS).write_text(yaml.safe_dump(params, sort_keys=False))
-    if not (folder / ".git").is_dir():
-        subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    git = ["git", "-c", "user.name=smoke", "-c", "user.email=smoke@localhost"]
+    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--allow-empty", "-m", "Smoke test"]):
+        subprocess.run([*git, *command], cwd=folder, check=True)
 
 
 def merged(values: dict, changes: dict) -> dict:
-    """`values` with `changes` on top, section by section."""
-    both = {key: merged(values[key], new) if isinstance(new, dict) else new for key, new in changes.items()}
-    return values | both
+    """`values` with `changes` on top, section by section; what `values` does not have is left out."""
+    both = dict(values)
+    for key in values.keys() & changes.keys():
+        both[key] = merged(values[key], changes[key]) if isinstance(changes[key], dict) else changes[key]
+    return both
 
 
 if __name__ == "__main__":

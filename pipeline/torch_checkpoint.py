@@ -16,6 +16,9 @@ from pipeline.errors import UserError
 
 MAGIC = 119547037146038801333356
 DTYPES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8"}
+# What Python's unpickler and the code below raise on bytes that are not a checkpoint.
+_MALFORMED = (pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError)
+_MALFORMED += (ArithmeticError, MemoryError)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -26,7 +29,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file:
             return _read(file)
-    except (pickle.UnpicklingError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except _MALFORMED as error:
         raise UserError(f"{path} is not a checkpoint of plain tensors: {error}") from None
 
 

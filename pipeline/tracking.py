@@ -13,6 +13,7 @@ from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline import lineage
 from pipeline.errors import UserError
@@ -32,11 +33,17 @@ def connect(params: Params) -> None:
     if not server:
         store.mkdir(exist_ok=True)
     mlflow.set_tracking_uri(server or f"sqlite:///{store}/mlflow.db")
-    if mlflow.get_experiment_by_name(params.tracking.experiment) is None:
-        artifacts = None if server else (store / "artifacts").as_uri()
-        mlflow.create_experiment(params.tracking.experiment, artifact_location=artifacts)
-    mlflow.set_experiment(params.tracking.experiment)
+    try:
+        _open_experiment(params.tracking.experiment, None if server else (store / "artifacts").as_uri())
+    except (MlflowException, SQLAlchemyError) as error:
+        raise UserError(f"the MLflow store {mlflow.get_tracking_uri()} cannot be used: {error}"[:400]) from None
     mlflow.set_system_metrics_sampling_interval(params.tracking.system_metrics_interval)
+
+
+def _open_experiment(name: str, artifacts: str | None) -> None:
+    if mlflow.get_experiment_by_name(name) is None:
+        mlflow.create_experiment(name, artifact_location=artifacts)
+    mlflow.set_experiment(name)
 
 
 @contextlib.contextmanager
@@ -56,9 +63,11 @@ def resume(run_id: str, stage: str) -> Iterator[mlflow.ActiveRun]:
         name = stage.partition("@")[2]
         raise UserError(
             f"the store {mlflow.get_tracking_uri()} has no run {run_id}: point {TRACKING} at the store that has it, or "
-            f"train again with `dvc repro --force train@{name}`"
+            f"train again with `dvc repro --force --single-item train@{name}`"
         ) from None
     with _ending(run):
+        if "ended" in run.data.tags:
+            mlflow.delete_tag("ended")  # of a try that failed
         mlflow.set_tags({f"{stage.partition('@')[0]}.{key}": value for key, value in lineage.git().items()})
         yield run
 
@@ -145,7 +154,6 @@ def log_model(model, example: np.ndarray) -> str:
         name="model",
         signature=SIGNATURE,
         input_example=example,
-        # Given, since guessing them takes MLflow 15 s.
         pip_requirements=[f"{package}=={version}" for package, version in versions.items()],  # guessing takes 15 s
     )
     return info.model_uri

@@ -102,6 +102,7 @@ def _fit_epoch(task: Task, training: Training, epoch: int) -> dict:
         task.batches(epoch),
         validation_data=task.validation,
         validation_batch_size=training.batch_size,
+        shuffle=False,  # the batches come in their epoch's own order
         callbacks=[StopAtNaN()],
         verbose=1 if verbosity() == 1 else 0,
     )

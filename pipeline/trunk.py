@@ -34,7 +34,8 @@ def trunk(lower: keras.Model) -> keras.Model:
     """Uint8 images (N, 32, 32, 3), enlarged bilinearly to the backbone's resolution, to activations."""
     images = keras.Input((32, 32, 3), dtype="uint8", name="images")
     resolution = lower.input_shape[1]
-    pixels = keras.layers.Resizing(resolution, resolution, interpolation="bilinear", name="resize")(images)
+    # Not the layer Resizing: in Keras 3.15 it puts what follows into training mode when the model is called directly.
+    pixels = keras.ops.image.resize(keras.ops.cast(images, "float32"), (resolution, resolution), "bilinear")
     return keras.Model(images, lower(pixels), name="trunk")
 
 

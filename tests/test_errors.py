@@ -11,6 +11,11 @@ from pipeline.errors import UserError, require_space
 from tests.conftest import ROOT
 
 
+PROBE = ["unshare", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
+MOUNTS = shutil.which("unshare") and subprocess.run(PROBE, capture_output=True).returncode == 0
+needs_mounts = pytest.mark.skipif(not MOUNTS, reason="this system lets no user mount a small or read-only disk")
+
+
 def inside(tmp_path, options: str, stage: str, **environment: str) -> subprocess.CompletedProcess:
     """Run a stage in a fresh tmpfs that is mounted with `options`, in a mount namespace of its own."""
     mounted = tmp_path / "mounted"
@@ -24,12 +29,14 @@ def inside(tmp_path, options: str, stage: str, **environment: str) -> subprocess
     return subprocess.run(command, env=variables, capture_output=True, text=True)
 
 
+@needs_mounts
 def test_a_full_disk_is_said_before_any_work(tmp_path):
     result = inside(tmp_path, "size=1m", "download")
     assert (result.returncode, result.stderr.count("\n")) == (1, 1), result.stderr
     assert "800 MB needed, 1 MB free; free some space" in result.stderr
 
 
+@needs_mounts
 def test_a_disk_that_fills_up_later_leaves_no_file(tmp_path, raw):
     script = tmp_path / "write.py"
     script.write_text(
@@ -58,6 +65,7 @@ def test_a_disk_that_fills_up_later_leaves_no_file(tmp_path, raw):
     assert "Traceback" not in result.stderr
 
 
+@needs_mounts
 def test_a_read_only_folder_is_one_line(tmp_path):
     result = inside(tmp_path, "ro", "prepare")
     assert (result.returncode, result.stderr.count("\n")) == (1, 1), result.stderr

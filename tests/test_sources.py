@@ -175,7 +175,7 @@ def truncated(content: bytearray) -> bytes:
 
 
 def damaged(content: bytearray) -> bytes:
-    content[1_000_000:1_000_064] = bytes(64)
+    content[1_000_000:1_100_000] = np.random.default_rng(0).bytes(100_000)
     return bytes(content)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline import training
+from pipeline.architectures import custom_cnn
 from pipeline.batches import AugmentedImages, one_hot
 from pipeline.errors import UserError
 from pipeline.training import OneCycle, Task
@@ -22,16 +23,7 @@ def task(images, settings):
 
     def make() -> Task:
         keras.utils.set_random_seed(3)
-        network = keras.Sequential(
-            [
-                keras.Input((None, None, 3), dtype="uint8"),
-                keras.layers.Rescaling(1 / 255),
-                keras.layers.Conv2D(4, 3, strides=4),
-                keras.layers.BatchNormalization(scale=False),
-                keras.layers.GlobalMaxPooling2D(),
-                keras.layers.Dense(10),
-            ]
-        )
+        network = custom_cnn.build(pictures, [8, 8, 8])
 
         def batches(epoch):
             return AugmentedImages(pictures, labels, settings, 0, epoch)

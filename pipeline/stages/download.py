@@ -7,12 +7,9 @@ NEEDED = 800_000_000  # bytes: an archive, what it unpacks to, the copy that get
 
 def main() -> None:
     params = preflight.check()
-    try:
-        cifar10.verify(paths.RAW, cifar10.BATCHES)
+    if not cifar10.faults(paths.RAW, cifar10.BATCHES):
         print(f"{paths.RAW}: complete, with the official checksums")
         return
-    except errors.UserError as missing:
-        print(f"{missing}; getting the data set")
     errors.require_space(paths.RAW.parent, NEEDED)
     sources.obtain(params.data.sources, paths.RAW, params.http)
 

@@ -37,7 +37,8 @@ def main() -> None:
         with replacing(folder / "model.keras") as temporary:
             model.save(temporary)
         images, labels = cifar10.load(paths.TEST)
-        seconds = check(model, images, test, params.evaluation.batch_size)
+        saved = keras.saving.load_model(folder / "model.keras", safe_mode=True)
+        seconds = check(saved, images, test, params.evaluation.batch_size)
         np.save(folder / "validation.npy", vote.average(validation))
         np.save(folder / "test.npy", test)
 

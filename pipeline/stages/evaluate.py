@@ -1,12 +1,11 @@
 """Stage `evaluate@ARCH`: figures of one model on the validation images and, once, on the test images."""
 
-import sys
 import time
 
 import numpy as np
 import pandas as pd
 
-from pipeline import cifar10, errors, evaluation, paths, plots, preflight
+from pipeline import cifar10, errors, paths, preflight
 from pipeline.console import verbosity
 from pipeline.files import fresh_folder, read_json, write_json
 from pipeline.params import Params
@@ -15,8 +14,7 @@ NEEDED = 10_000_000  # bytes
 
 
 def main() -> None:
-    name = sys.argv[1]
-    params = preflight.check()
+    name, params = preflight.check_model()
     errors.require_space(paths.PREDICTIONS, NEEDED)
     predictions = fresh_folder(paths.PREDICTIONS / name)
     receipt = read_json(paths.MODELS / name / "run.json")
@@ -30,7 +28,7 @@ def main() -> None:
 
 
 def evaluate(name: str, params: Params, receipt: dict) -> None:
-    from pipeline import tracking
+    from pipeline import evaluation, plots, tracking
 
     tracking.connect(params)
     with tracking.resume(receipt["run_id"], f"evaluate@{name}"):

@@ -46,9 +46,11 @@ def make_splits(params: Params) -> dict:
 
 
 def limited(indices: np.ndarray, labels: np.ndarray, size: int | None, seed: int) -> np.ndarray:
-    """A stratified choice of `size` of the indices; all of them if `size` is null or not smaller."""
-    if size is None or size >= len(indices):
+    """A stratified choice of `size` of the indices; all of them if `size` is null."""
+    if size is None:
         return indices
+    if not 10 <= size <= len(indices) - 10:
+        raise errors.UserError(f"data.subset: {size} of {len(indices)} images: give 10 to {len(indices) - 10}, or null")
     return indices[cifar10.split(labels[indices], size, seed)[1]]
 
 

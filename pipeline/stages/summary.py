@@ -1,5 +1,7 @@
 """Stage `summary`: prints the table, the winner, and how to go on. It always runs, and writes nothing."""
 
+import os
+
 from tabulate import tabulate
 
 from pipeline import errors, paths, preflight, results
@@ -15,12 +17,13 @@ def main() -> None:
     name = decision["model"]
     table = [[row[index] for index in SHORT] for row in rows]
     print(tabulate(table, [results.HEADER[index] for index in SHORT], disable_numparse=True))
+    uri = os.environ.get(preflight.TRACKING, "sqlite:///mlruns/mlflow.db")
     print(f"""
 winner  {decision["candidate"]}, by {decision["decided_by"]}: {name} version {decision["version"]}, \
 @{decision["alias"]}, stage {decision["stage"]}
 runs    make ui
 load    import mlflow
-        mlflow.set_tracking_uri("sqlite:///mlruns/mlflow.db")  # or your server
+        mlflow.set_tracking_uri("{uri}")
         mlflow.pyfunc.load_model("models:/{name}@{decision["alias"]}")  # or models:/{name}/{decision["stage"]}""")
 
 

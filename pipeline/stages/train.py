@@ -1,7 +1,6 @@
 """Stage `train@ARCH`: trains one architecture, in one MLflow run, and saves the model that will be served."""
 
 import resource
-import sys
 import time
 
 import numpy as np
@@ -16,8 +15,7 @@ NEEDED = 300_000_000  # bytes
 
 
 def main() -> None:
-    name = sys.argv[1]
-    params = preflight.check()
+    name, params = preflight.check_model()
     errors.require_space(paths.MODELS, NEEDED)
     folder = fresh_folder(paths.MODELS / name)
     weights = manifest.read(name)
@@ -53,7 +51,7 @@ def train(name: str, params: Params, weights: dict) -> None:
         seconds = time.perf_counter() - began
 
         network = serving.averaged(task.finish(), settings.training.views)
-        logits = network.predict(images, params.evaluation.batch_size, verbosity())
+        logits = network.predict(images, settings.training.batch_size, verbosity())
         temperature = calibration.best_temperature(logits, labels)
         model = serving.calibrated(network, temperature, name)
         with replacing(folder / "model.keras") as temporary:

@@ -1,13 +1,10 @@
 """Stage `weights@ARCH`: ImageNet weights and their manifest, or the record of why there are none."""
 
-import sys
-
 from pipeline import errors, paths, preflight, pretrained
 
 
 def main() -> None:
-    name = sys.argv[1]
-    params = preflight.check()
+    name, params = preflight.check_model()
     errors.require_space(paths.WEIGHTS, 0)
     pretrained.obtain(name, params)
 
