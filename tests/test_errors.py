@@ -10,7 +10,6 @@ import pytest
 from pipeline.errors import UserError, require_space
 from tests.conftest import ROOT
 
-
 PROBE = ["unshare", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
 MOUNTS = shutil.which("unshare") and subprocess.run(PROBE, capture_output=True).returncode == 0
 needs_mounts = pytest.mark.skipif(not MOUNTS, reason="this system lets no user mount a small or read-only disk")
