@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from pipeline.errors import UserError
 from pipeline.files import checksum, replacing
@@ -53,6 +52,8 @@ def read_batches(folder: Path, names: list[str]) -> tuple[np.ndarray, np.ndarray
 
 def split(labels: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the two parts of a stratified, seeded split, each sorted; the second has `size` elements."""
+    from sklearn.model_selection import train_test_split  # seconds to import, for the one stage that splits
+
     rest, chosen = train_test_split(np.arange(len(labels)), test_size=size, stratify=labels, random_state=seed)
     return np.sort(rest), np.sort(chosen)
 

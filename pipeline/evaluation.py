@@ -15,7 +15,7 @@ def record(
     bins: int,
     cost: dict[str, float],
 ) -> dict:
-    """Write metrics/NAME.json and plots/evaluation/NAME; return the former's content.
+    """Write metrics/NAME.json, reports/NAME and plots/evaluation/NAME; return the former's content.
 
     `validation`, `test`: probabilities float32 (N, 10). `images`, `labels`: the test images uint8 (N, 32, 32, 3) and
     labels (N,). `cost`: parameters, size_mb (10^6 bytes), seconds_per_1000_images and the like.
@@ -26,12 +26,12 @@ def record(
         "test": scoring.score(test, labels, bins),
         "cost": cost,
     }
-    folder = fresh_folder(paths.EVALUATION / name)
+    tables, pictures = fresh_folder(paths.REPORTS / name), fresh_folder(paths.EVALUATION / name)
     counts = scoring.confusion(test, labels, cifar10.CLASSES)
-    counts.to_csv(folder / "confusion.csv")
-    plots.confusion(folder / "confusion.png", counts, f"{name}: {scores['test']['accuracy']:.2%} of the test images")
-    scoring.per_class(test, labels, cifar10.CLASSES).to_csv(folder / "report.csv", index=False)
-    plots.mistakes(folder / "mistakes.png", images, labels, test, cifar10.CLASSES)
+    counts.to_csv(tables / "confusion.csv")
+    scoring.per_class(test, labels, cifar10.CLASSES).to_csv(tables / "report.csv", index=False)
+    plots.confusion(pictures / "confusion.png", counts, f"{name}: {scores['test']['accuracy']:.2%} of the test images")
+    plots.mistakes(pictures / "mistakes.png", images, labels, test, cifar10.CLASSES)
     write_json(paths.METRICS / f"{name}.json", scores)
     return scores
 
@@ -41,4 +41,4 @@ def log(name: str, scores: dict) -> None:
     tracking.log_scores("validation", scores["validation"])
     tracking.log_scores("test", scores["test"])
     tracking.log_metrics(scores["cost"])
-    tracking.log_files(*sorted((paths.EVALUATION / name).iterdir()))
+    tracking.log_files(*sorted((paths.REPORTS / name).iterdir()), *sorted((paths.EVALUATION / name).iterdir()))

@@ -18,7 +18,7 @@ ENSEMBLE = Path("ensemble")  # run.json, model.keras, validation.npy, test.npy
 
 METRICS = Path("metrics")  # NAME.json
 HISTORY = Path("plots/history")  # ARCH.csv
-EVALUATION = Path("plots/evaluation")  # a folder a candidate: confusion.csv and .png, report.csv, mistakes.png
+EVALUATION = Path("plots/evaluation")  # a folder a candidate: confusion.png, mistakes.png, curves.png
 SAMPLES = Path("plots/samples.png")
-REPORTS = Path("reports")  # data.json, results.md, curves.png, accuracy.png
+REPORTS = Path("reports")  # data.json, results.md, pictures; a folder a candidate: confusion.csv, report.csv
 REGISTRY = Path("registry.json")

@@ -99,7 +99,9 @@ def test_every_candidate_has_its_figures_or_the_reason_why_not(workspace, metric
                 assert 0.1 < figures[split]["accuracy_low"] < figures[split]["accuracy"] <= 1
                 assert {"nll", "ece", "top3", "macro_f1"} <= set(figures[split])
             pictures = {path.name for path in (workspace.folder / "plots/evaluation" / name).iterdir()}
-            assert {"confusion.csv", "confusion.png", "report.csv", "mistakes.png"} <= pictures
+            tables = {path.name for path in (workspace.folder / "reports" / name).iterdir()}
+            assert {"confusion.png", "mistakes.png"} <= pictures
+            assert tables == {"confusion.csv", "report.csv"}
         else:
             assert list(figures) == ["skipped"]
             assert f"skipped: {figures['skipped']}" in workspace.output

@@ -20,7 +20,8 @@ def main() -> None:
     receipt = read_json(paths.MODELS / name / "run.json")
     if receipt["status"] == "skipped":
         write_json(paths.METRICS / f"{name}.json", {"skipped": receipt["reason"]})
-        for folder in (predictions, fresh_folder(paths.EVALUATION / name)):
+        fresh_folder(paths.EVALUATION / name)
+        for folder in (predictions, fresh_folder(paths.REPORTS / name)):
             (folder / "skipped.txt").write_text(f"{receipt['reason']}\n")
         print(f"{name}: skipped: {receipt['reason']}")
         return

@@ -22,7 +22,7 @@ def main() -> None:
     if weights["status"] == "skipped":
         write_json(folder / "run.json", {"status": "skipped", "reason": weights["reason"]})
         with replacing(paths.HISTORY / f"{name}.csv") as temporary:
-            temporary.write_text("epoch\n")
+            temporary.write_text("epoch,val_accuracy\n")
         print(f"{name}: skipped: {weights['reason']}")
         return
     train(name, params, weights)
