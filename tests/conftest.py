@@ -12,6 +12,8 @@ import pipeline  # noqa: F401  sets what TensorFlow reads at its first import
 from pipeline import cifar10, manifest, params, pretrained, sources
 
 ROOT = Path(__file__).parents[1]
+# `dvc` and the `python` of dvc.yaml's commands are this environment's, also where it has not been activated.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 CACHE = ROOT / ".cache" / "cifar10"  # git ignores it
 
 
