@@ -23,16 +23,15 @@ def task(name: str, params: Params) -> Task:
         lower, upper = split(load_backbone(name, params), settings.trunk.cut)
         return trunk(lower), head(upper, settings.training.dropout)
 
-    frozen, trained = parts()
+    _, trained = parts()
 
     def finish() -> keras.Model:
-        bottom, top = frozen, trained
-        if keras.config.dtype_policy().name != "float32":
-            keras.config.set_dtype_policy("float32")
-            bottom, top = parts()
-            top.set_weights(trained.get_weights())
+        # Built anew, since the trained one would take its optimizer along into the saved model.
+        keras.config.set_dtype_policy("float32")
+        frozen, top = parts()
+        top.set_weights(trained.get_weights())
         images = keras.Input((32, 32, 3), dtype="uint8", name="images")
-        return keras.Model(images, top(bottom(images)), name=name)
+        return keras.Model(images, top(frozen(images)), name=name)
 
     def batches(epoch: int) -> CachedViews:
         return CachedViews(views, labels, settings.training, params.seed, epoch)
