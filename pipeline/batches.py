@@ -1,6 +1,7 @@
 """What a training step is fed: batches of augmented images, or of a trunk's cached activations."""
 
-import keras
+import abc
+
 import numpy as np
 
 from pipeline.params import Training
@@ -11,11 +12,10 @@ def one_hot(labels: np.ndarray) -> np.ndarray:
     return np.eye(10, dtype="float32")[labels]
 
 
-class _Epoch(keras.utils.PyDataset):
+class Batches(abc.ABC):
     """One epoch of whole batches, the remainder left out. The same seed and epoch give the same batches."""
 
     def __init__(self, labels: np.ndarray, batch_size: int, seed: int, epoch: int):
-        super().__init__()
         self._targets, self._size = one_hot(labels), min(batch_size, len(labels))
         self._rng = np.random.default_rng([seed, epoch])
         self._order = self._rng.permutation(len(labels))
@@ -27,11 +27,12 @@ class _Epoch(keras.utils.PyDataset):
         chosen = self._order[step * self._size : (step + 1) * self._size]
         return self._inputs(chosen), self._targets[chosen]
 
+    @abc.abstractmethod
     def _inputs(self, chosen: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+        """What the network is fed for the chosen images."""
 
 
-class AugmentedImages(_Epoch):
+class AugmentedImages(Batches):
     """Images uint8 (B, side, side, 3), mirrored every other epoch and translated by up to `shift` pixels.
 
     Which half of the images is mirrored first is random; then they alternate (arXiv:2404.00498, section 3.6). Pixels
@@ -68,7 +69,7 @@ def shrink(images: np.ndarray, side: int) -> np.ndarray:
     return np.rint(both.transpose(0, 2, 3, 1)).astype("uint8")
 
 
-class CachedViews(_Epoch):
+class CachedViews(Batches):
     """Activations float32 (B, height, width, channels), of one view of each image chosen at random each epoch."""
 
     def __init__(self, views: np.ndarray, labels: np.ndarray, training: Training, seed: int, epoch: int):

@@ -9,6 +9,7 @@ DOWNLOADS = Path("data/downloads")  # half-finished downloads, kept so that they
 TRAIN = Path("data/train")  # images.npy uint8 (N, 32, 32, 3) and labels.npy uint8 (N,)
 VALIDATION = Path("data/validation")  # the same; chooses everything that is chosen
 TEST = Path("data/test")  # the same; chooses nothing
+FOUND = Path("data/found")  # ARCH.json: the manifest of the weights that can be had
 WEIGHTS = Path("data/weights")  # a folder an architecture: manifest.json, the file
 TRUNKS = Path("data/trunk")  # a folder an architecture: trunk.json, train.npy, validation.npy
 

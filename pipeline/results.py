@@ -31,9 +31,13 @@ HEADER = (
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 
-def load(names: list[str]) -> dict[str, dict]:
-    """Metrics of each candidate, the ensemble last; a skipped one has the single key `skipped`, the reason."""
-    return {name: read_json(paths.METRICS / f"{name}.json") for name in [*names, "ensemble"]}
+def load() -> dict[str, dict]:
+    """Metrics of each architecture that the ensemble chose from, and of the ensemble, which comes last.
+
+    A skipped one has the single key `skipped`, the reason.
+    """
+    names = [*read_json(paths.ENSEMBLE / "run.json")["architectures"], "ensemble"]
+    return {name: read_json(paths.METRICS / f"{name}.json") for name in names}
 
 
 def rows(metrics: dict[str, dict]) -> list[tuple[str, ...]]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
+from pipeline.batches import Batches
 from pipeline.console import verbosity
 from pipeline.errors import UserError
 from pipeline.params import Training
@@ -20,7 +22,7 @@ class Task:
     """What `scratch` and `transfer` hand to `fit`, and how the outcome becomes a network for images."""
 
     network: keras.Model  # what is trained: inputs to logits (N, 10)
-    batches: Callable[[int], keras.utils.PyDataset]  # of an epoch, counted from 0
+    batches: Callable[[int], Batches]  # of an epoch, counted from 0
     validation: tuple[np.ndarray, np.ndarray]  # inputs, one-hot targets float32 (N, 10)
     finish: Callable[[], keras.Model]  # float32 network with the trained weights: uint8 images to logits
 
@@ -81,7 +83,7 @@ def fit(task: Task, training: Training, xla: bool, on_epoch: Callable[[dict], No
     )
     rows, best, best_weights = [], -1.0, None
     for epoch in range(training.epochs):
-        rows.append(_fit_epoch(task, training, epoch))
+        rows.append(_train_epoch(task, training, epoch))
         on_epoch(rows[-1])
         _say(rows, training.epochs)
         if rows[-1]["val_accuracy"] > best:
@@ -95,21 +97,26 @@ def fit(task: Task, training: Training, xla: bool, on_epoch: Callable[[dict], No
     return pd.DataFrame(rows, columns=HISTORY)
 
 
-def _fit_epoch(task: Task, training: Training, epoch: int) -> dict:
-    """One epoch of Keras' fit: its inputs may have another shape than those of the epoch before."""
+def _train_epoch(task: Task, training: Training, epoch: int) -> dict:
+    """One pass over the batches, step by step, then validation.
+
+    Not Keras' `fit`: with TensorFlow, its Python generator blocks a thread of the pool that computes, which on two
+    cores leaves one of them idle for most of the time.
+    """
     began = time.perf_counter()
-    fitted = task.network.fit(
-        task.batches(epoch),
-        validation_data=task.validation,
-        validation_batch_size=training.batch_size,
-        shuffle=False,  # the batches come in their epoch's own order
-        callbacks=[StopAtNaN()],
-        verbose=1 if verbosity() == 1 else 0,
-    )
-    row = {name: float(values[0]) for name, values in fitted.history.items()}
-    row |= {"epoch": epoch + 1, "seconds": time.perf_counter() - began}
-    row["learning_rate"] = float(keras.ops.convert_to_numpy(task.network.optimizer.learning_rate))
-    return {name: row[name] for name in HISTORY}
+    network, batches = task.network, task.batches(epoch)
+    seen = []  # a dictionary a step; all batches are of one size, so that means over them are means over the images
+    steps = tqdm(range(len(batches)), f"epoch {epoch + 1}", unit="step", leave=False, disable=verbosity() != 1)
+    for step in steps:
+        seen.append(network.train_on_batch(*batches[step], return_dict=True))
+        if not np.isfinite(seen[-1]["loss"]):
+            raise UserError("training diverged: the loss is NaN or infinite; lower training.learning_rate")
+    validated = network.evaluate(*task.validation, batch_size=training.batch_size, verbose=0, return_dict=True)
+    row = {name: np.mean([step[name] for step in seen]) for name in seen[0]}
+    row |= {"epoch": epoch + 1} | {f"val_{name}": value for name, value in validated.items()}
+    row["learning_rate"] = float(keras.ops.convert_to_numpy(network.optimizer.learning_rate))
+    row["seconds"] = time.perf_counter() - began
+    return {name: row[name] if name == "epoch" else float(row[name]) for name in HISTORY}
 
 
 def _say(rows: list[dict], epochs: int) -> None:
@@ -119,11 +126,3 @@ def _say(rows: list[dict], epochs: int) -> None:
         f"epoch {row['epoch']} of {epochs}: loss {row['loss']:.4f}, accuracy {row['accuracy']:.4f}, validation loss "
         f"{row['val_loss']:.4f}, accuracy {row['val_accuracy']:.4f}, {row['seconds']:.0f} s, {left:.0f} s left"
     )
-
-
-class StopAtNaN(keras.callbacks.Callback):
-    """Stops a run whose loss is no longer a number."""
-
-    def on_train_batch_end(self, batch, logs=None):
-        if not np.isfinite(logs["loss"]):
-            raise UserError("training diverged: the loss is NaN or infinite; lower training.learning_rate")

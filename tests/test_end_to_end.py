@@ -164,7 +164,7 @@ def test_nothing_runs_again_without_a_change(workspace):
     again = workspace.dvc("repro")
     assert again.returncode == 0
     started = re.findall(r"Running stage '(\w+)", again.stdout)
-    assert set(started) == {"weights", "summary"}
+    assert set(started) == {"find", "summary"}
     assert len(workspace.client.search_model_versions(f"name = '{MODEL}'")) == 1
 
 
@@ -231,8 +231,7 @@ def test_ctrl_c_marks_the_run_killed_and_the_next_repro_goes_on_with_that_model_
     again = workspace.dvc("repro")
     assert again.returncode == 0, again.stderr
     started = set(re.findall(r"Running stage '([\w@]+)'", again.stdout))
-    always = {stage for stage in started if stage.startswith("weights@")} | {"summary"}
-    assert started - always == {"train@custom_cnn", "evaluate@custom_cnn", "ensemble", "promote", "report"}
+    assert started - {"find", "summary"} == {"train@custom_cnn", "evaluate@custom_cnn", "ensemble", "promote", "report"}
     changed = workspace.read("registry.json")
 
     # Back again, DVC restores the first results from its cache, and the registry follows.

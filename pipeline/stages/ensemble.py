@@ -55,6 +55,7 @@ def main() -> None:
         evaluation.log("ensemble", scores)
         receipt = {
             "status": "trained",
+            "architectures": list(params.models),
             "run_id": run.info.run_id,
             "experiment": params.tracking.experiment,
             "model_uri": tracking.log_model(model, images[:2]),

@@ -8,7 +8,7 @@ from pipeline.files import read_json, write_json
 
 def main() -> None:
     params = preflight.check()
-    metrics = {name: found for name, found in results.load(list(params.models)).items() if "skipped" not in found}
+    metrics = {name: found for name, found in results.load().items() if "skipped" not in found}
     metric = params.registry.metric
     scores = {name: figures["validation"][metric] for name, figures in metrics.items()}
     winner = (max if metric == "accuracy" else min)(scores, key=scores.get)

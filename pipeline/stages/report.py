@@ -7,8 +7,8 @@ from pipeline.files import replacing
 
 
 def main() -> None:
-    params = preflight.check()
-    metrics = results.load(list(params.models))
+    preflight.check()
+    metrics = results.load()
     scored = {name: figures for name, figures in metrics.items() if "skipped" not in figures}
     histories = {name: pd.read_csv(paths.HISTORY / f"{name}.csv") for name in scored if name != "ensemble"}
     plots.curves(paths.REPORTS / "curves.png", histories)

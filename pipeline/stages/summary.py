@@ -11,8 +11,8 @@ SHORT = (0, 1, 3, 5, 6, 10, 11)  # columns that fit a terminal
 
 
 def main() -> None:
-    params = preflight.check()
-    rows = results.rows(results.load(list(params.models)))
+    preflight.check()
+    rows = results.rows(results.load())
     decision = read_json(paths.REGISTRY)
     name = decision["model"]
     table = [[row[index] for index in SHORT] for row in rows]

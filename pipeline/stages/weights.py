@@ -1,12 +1,17 @@
-"""Stage `weights@ARCH`: ImageNet weights and their manifest, or the record of why there are none."""
+"""Stage `weights@ARCH`: the ImageNet weights that `find` found, or the record of why there are none."""
 
 from pipeline import errors, paths, preflight, pretrained
+from pipeline.files import read_json
+
+NEEDED = 100_000_000  # bytes
 
 
 def main() -> None:
     name, params = preflight.check_model()
-    errors.require_space(paths.WEIGHTS, 0)
-    pretrained.obtain(name, params)
+    errors.require_space(paths.WEIGHTS, NEEDED)
+    found = read_json(paths.FOUND / f"{name}.json")
+    pretrained.install(name, found, params)
+    print(f"{name}: {found['status']}: {found.get('reason') or found['origin']}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,49 @@
+"""MatrixDepthwise is DepthwiseConv2D: the same outputs and gradients, and the same weights in the same order."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline.architectures import efficientnet_lite0
+from pipeline.depthwise import MatrixDepthwise, accelerated
+from pipeline.trunk import split
+
+
+@pytest.mark.parametrize("side", [2, 3, 6, 7])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("kernel", [2, 3, 5])
+def test_outputs_and_gradients_are_those_of_a_convolution(side, stride, padding, kernel):
+    if padding == "valid" and kernel > side:
+        pytest.skip("no output")
+    inputs = tf.constant(np.random.default_rng(0).normal(size=(3, side, side, 4)), "float32")
+    settings = {"kernel_size": kernel, "strides": stride, "padding": padding, "use_bias": False}
+    expected, gradients = differentiated(keras.layers.DepthwiseConv2D(**settings), inputs)
+    outputs, others = differentiated(MatrixDepthwise(**settings), inputs)
+    assert outputs.shape == expected.shape
+    assert np.allclose(outputs, expected, atol=1e-5)
+    for one, other in zip(gradients, others, strict=True):
+        assert np.allclose(one, other, atol=1e-4)
+
+
+def differentiated(layer, inputs):
+    """Outputs, and the gradients of the sum of their squares with respect to the inputs and the kernel."""
+    layer.build(inputs.shape)
+    layer.set_weights([np.random.default_rng(1).normal(size=layer.kernel.shape)])
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs = layer(inputs)
+        loss = tf.reduce_sum(outputs**2)
+    return outputs.numpy(), tape.gradient(loss, [inputs, layer.kernel.value])
+
+
+def test_an_accelerated_network_is_the_same_function_of_the_same_weights():
+    _, upper = split(efficientnet_lite0.backbone(96, None), "block10_add")
+    copy = accelerated(upper)
+    assert sum(isinstance(layer, MatrixDepthwise) for layer in copy.layers) == 4
+    assert [weight.path for weight in copy.weights] == [weight.path for weight in upper.weights]
+    activations = np.random.default_rng(0).normal(size=(2, *upper.input_shape[1:])).astype("float32")
+    one, other = (np.asarray(model(activations, training=False)) for model in (upper, copy))
+    assert one.std() > 0
+    assert np.abs(other - one).max() < 1e-4 * one.max()
