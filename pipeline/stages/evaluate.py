@@ -3,7 +3,6 @@
 import time
 
 import numpy as np
-import pandas as pd
 
 from pipeline import cifar10, errors, paths, preflight
 from pipeline.console import verbosity
@@ -29,6 +28,8 @@ def main() -> None:
 
 
 def evaluate(name: str, params: Params, receipt: dict) -> None:
+    import pandas as pd
+
     from pipeline import evaluation, plots, tracking
 
     tracking.connect(params)

@@ -10,6 +10,9 @@ def main() -> None:
     params = preflight.check()
     errors.require_space(paths.DOWNLOADS, NEEDED)
     paths.FOUND.mkdir(parents=True, exist_ok=True)
+    for path in paths.FOUND.iterdir():
+        if path.stem not in params.models:
+            path.unlink()
     for name in params.models:
         found = pretrained.find(name, params)
         write_json(paths.FOUND / f"{name}.json", found)
