@@ -4,16 +4,20 @@ import keras
 import numpy as np
 from keras import ops
 
-KERNEL, SIDE = 5, 7  # from this kernel on, and up to maps of this side, in pixels
+# From this kernel on, and up to maps of this side, in pixels: 3x3 kernels were measured slower as matrices, and the
+# matrices grow with the fourth power of the side.
+KERNEL, SIDE = 5, 7
 
 
 class MatrixDepthwise(keras.layers.DepthwiseConv2D):
     """DepthwiseConv2D of square maps, channels last, without a bias: the same function of the same weights.
 
-    On a map of a few pixels, a channel's convolution is a small matrix from its pixels to those of its output.
+    On a map of a few pixels, a channel's convolution is a small matrix from its pixels to those of its output. For
+    training only: a saved model needs stock layers.
     """
 
     def call(self, inputs):
+        """Maps (N, side, side, channels) to maps (N, side', side', channels), in the dtype of the policy."""
         side, channels = inputs.shape[1], inputs.shape[3]
         chosen = taps(side, self.kernel_size[0], self.strides[0], self.padding)
         inside, outside = chosen.shape[:2]
@@ -33,13 +37,23 @@ def taps(side: int, kernel: int, stride: int, padding: str) -> np.ndarray:
 
 
 def accelerated(model: keras.Model) -> keras.Model:
-    """A copy of the model with the same weights, in the same order, in which MatrixDepthwise does the large kernels."""
+    """A copy for training, its weights in the same order: MatrixDepthwise does large kernels on small maps."""
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
-        depthwise = isinstance(layer, keras.layers.DepthwiseConv2D) and not layer.use_bias
-        slow = depthwise and layer.kernel_size[0] >= KERNEL and layer.input.shape[1] <= SIDE
-        return (MatrixDepthwise if slow else type(layer)).from_config(layer.get_config())
+        return (MatrixDepthwise if _slow(layer) else type(layer)).from_config(layer.get_config())
 
     copy = keras.models.clone_model(model, clone_function=copied)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def _slow(layer: keras.layers.Layer) -> bool:
+    """Whether it is a depthwise convolution that MatrixDepthwise does faster, and does at all."""
+    if not isinstance(layer, keras.layers.DepthwiseConv2D) or layer.data_format != "channels_last":
+        return False
+    plain = not layer.use_bias and layer.activation is keras.activations.linear and layer.depth_multiplier == 1
+    height, width = layer.input.shape[1:3]
+    square = (
+        height == width and len({*layer.kernel_size}) == len({*layer.strides}) == 1 and {*layer.dilation_rate} == {1}
+    )
+    return plain and square and layer.kernel_size[0] >= KERNEL and height <= SIDE

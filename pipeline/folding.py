@@ -9,9 +9,9 @@ CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
 def folded(model: keras.Model) -> keras.Model:
-    """A copy that computes the same in inference, faster: a normalisation right after a convolution becomes its bias.
+    """A copy that computes the same in inference, faster: a normalisation right after a convolution becomes part of it.
 
-    The other normalisations stay.
+    It scales the kernel and becomes the bias. The other normalisations stay.
     """
     pairs = _pairs(model)
     gone = {normalisation.name for normalisation in pairs.values()}
@@ -32,15 +32,23 @@ def folded(model: keras.Model) -> keras.Model:
 
 def _pairs(model: keras.Model) -> dict[str, keras.layers.BatchNormalization]:
     """Names of the convolutions whose output goes to a normalisation and nowhere else, each with that one."""
-    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    uses = Counter(id(tensor) for layer in layers for tensor in keras.tree.flatten(layer.input))
-    made = {id(layer.output): layer.name for layer in layers if isinstance(layer, CONVOLUTIONS)}
-    normalisations = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    operations = [operation for operation in model.operations if not isinstance(operation, keras.layers.InputLayer)]
+    uses = Counter(id(tensor) for operation in operations for tensor in keras.tree.flatten(operation.input))
+    uses.update(id(tensor) for tensor in model.outputs)
+    made = {id(layer.output): layer.name for layer in operations if _plain(layer) and uses[id(layer.output)] == 1}
+    normalisations = [layer for layer in operations if isinstance(layer, keras.layers.BatchNormalization)]
     return {
         made[id(layer.input)]: layer
         for layer in normalisations
-        if uses[id(layer.input)] == 1 and id(layer.input) in made
+        if id(layer.input) in made and layer.center and layer.axis in (-1, 3)
     }
+
+
+def _plain(operation: keras.Operation) -> bool:
+    """Whether it is a convolution, channels last, with nothing after its sum."""
+    if not isinstance(operation, CONVOLUTIONS) or operation.data_format != "channels_last":
+        return False
+    return operation.activation is keras.activations.linear and getattr(operation, "depth_multiplier", 1) == 1
 
 
 def _weights(convolution: keras.layers.Layer, normalisation: keras.layers.BatchNormalization) -> list[np.ndarray]:

@@ -5,11 +5,14 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 
 RAW = Path("data/raw")  # the six official binary batches
-DOWNLOADS = Path("data/downloads")  # half-finished downloads, kept so that they can go on
+DOWNLOADS = Path(
+    "data/downloads"
+)  # half-finished downloads, kept so that they can go on, and weights until they are installed
 TRAIN = Path("data/train")  # images.npy uint8 (N, 32, 32, 3) and labels.npy uint8 (N,)
 VALIDATION = Path("data/validation")  # the same; chooses everything that is chosen
 TEST = Path("data/test")  # the same; chooses nothing
 FOUND = Path("data/found")  # ARCH.json: the manifest of the weights that can be had
+ARCHITECTURES = FOUND / "architectures.json"  # their names, in the order of params.yaml
 WEIGHTS = Path("data/weights")  # a folder an architecture: manifest.json, the file
 TRUNKS = Path("data/trunk")  # a folder an architecture: trunk.json, train.npy, validation.npy
 

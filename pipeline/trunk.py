@@ -8,6 +8,7 @@ import numpy as np
 from pipeline import architectures, manifest
 from pipeline.console import Progress
 from pipeline.errors import UserError
+from pipeline.folding import folded
 from pipeline.params import Params
 
 BATCH = 250  # images a forward pass
@@ -31,12 +32,15 @@ def split(backbone: keras.Model, cut: str) -> tuple[keras.Model, keras.Model]:
 
 
 def trunk(lower: keras.Model) -> keras.Model:
-    """Uint8 images (N, 32, 32, 3), enlarged bilinearly to the backbone's resolution, to activations."""
+    """Uint8 images (N, 32, 32, 3), enlarged bilinearly to the backbone's resolution, to activations.
+
+    `lower` is run as it is in inference, with its batch normalisation folded in.
+    """
     images = keras.Input((32, 32, 3), dtype="uint8", name="images")
     resolution = lower.input_shape[1]
     # Not the layer Resizing: in Keras 3.15 it puts what follows into training mode when the model is called directly.
     pixels = keras.ops.image.resize(keras.ops.cast(images, "float32"), (resolution, resolution), "bilinear")
-    return keras.Model(images, lower(pixels), name="trunk")
+    return keras.Model(images, folded(lower)(pixels), name="trunk")
 
 
 def cache(trunk: keras.Model, views: list[np.ndarray], path: Path) -> None:

@@ -16,8 +16,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from pipeline import cifar10, pretrained, results, smoke, sources
-from tests.conftest import ROOT
+from pipeline import cifar10, pretrained, smoke, sources
 
 MODEL = "cifar10-classifier"
 
@@ -244,19 +243,3 @@ def test_ctrl_c_marks_the_run_killed_and_the_next_repro_goes_on_with_that_model_
     assert (decision["version"], str(version.version), version.current_stage) == ("1", "1", "Production")
     if changed["version"] != "1":
         assert workspace.client.get_model_version(MODEL, changed["version"]).current_stage == "Archived"
-
-
-def test_the_committed_readme_has_the_table_that_the_command_writes():
-    """Committed files, since a run in this clone may have left others; no results committed, no table."""
-
-    def committed(name: str) -> str:
-        command = ["git", "show", f"HEAD:{name}"]
-        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-
-    between = committed("README.md").partition(f"{results.BEGIN}\n")[2].partition(results.END)[0]
-    if not committed("./").count("metrics/"):
-        assert between == ""
-        return
-    names = yaml.safe_load(committed("params.yaml"))["models"]
-    figures = {name: json.loads(committed(f"metrics/{name}.json")) for name in [*names, "ensemble"]}
-    assert results.markdown(figures) == committed("reports/results.md") == between

@@ -115,6 +115,17 @@ def test_another_networks_file_under_the_expected_name_is_refused(configured, gi
     assert left() == []
 
 
+def test_a_refused_file_stops_its_own_architecture_only(checked, tmp_path):
+    entry = checked.models["mobilenetv2"].weights[0]
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / entry.file).write_bytes(OTHER)
+    found = pretrained.find("mobilenetv2", checked)
+    assert found["status"] == "refused"
+    with pytest.raises(UserError, match=entry.file):
+        pretrained.install("mobilenetv2", found, checked)
+    obtain("custom_cnn", checked)
+
+
 def test_unreachable_weights_are_skipped_with_the_same_bytes_each_time(configured, closed, tmp_path):
     obtain(NAME, configured(closed))
     first = (paths.WEIGHTS / NAME / "manifest.json").read_bytes()
@@ -144,13 +155,15 @@ def test_a_file_obtained_before_is_kept_without_a_download(configured, given, cl
     assert "127.0.0.1" not in capsys.readouterr().out
 
 
-def test_a_file_that_has_gone_since_it_was_found_is_reported(configured, given, tmp_path):
+def test_a_file_that_has_gone_since_it_was_found_leaves_what_was_installed(configured, given, tmp_path):
+    (paths.WEIGHTS / NAME).mkdir(parents=True)
+    (paths.WEIGHTS / NAME / "older.h5").write_bytes(OTHER)
     given(CONTENT)
     found = pretrained.find(NAME, configured())
     (tmp_path / "weights" / FILE).unlink()
     with pytest.raises(UserError, match="no longer where it was found"):
         pretrained.install(NAME, found, configured())
-    assert left() == []
+    assert left() == ["older.h5"]
 
 
 def test_a_file_of_other_weights_obtained_before_is_taken_away(configured, closed):

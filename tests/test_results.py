@@ -1,6 +1,12 @@
 """The table of results: a skipped architecture has no figures, and the README is changed between its markers only."""
 
+import json
+import subprocess
+
+import yaml
+
 from pipeline import results
+from tests.conftest import ROOT
 
 FIGURES = {
     "validation": {"accuracy": 0.91},
@@ -35,3 +41,19 @@ def test_only_what_is_between_the_markers_changes(tmp_path):
     assert results.into(readme, "| new |\n")
     assert readme.read_text() == f"before\n{results.BEGIN}\n| new |\n{results.END}\nafter\n"
     assert not results.into(readme, "| new |\n")
+
+
+def test_the_committed_readme_has_the_table_that_the_command_writes():
+    """Committed files, since a run in this clone may have left others; no results committed, no table."""
+
+    def committed(name: str) -> str:
+        command = ["git", "show", f"HEAD:{name}"]
+        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+    between = committed("README.md").partition(f"{results.BEGIN}\n")[2].partition(results.END)[0]
+    if not committed("./").count("metrics/"):
+        assert between == ""
+        return
+    names = yaml.safe_load(committed("params.yaml"))["models"]
+    figures = {name: json.loads(committed(f"metrics/{name}.json")) for name in [*names, "ensemble"]}
+    assert results.markdown(figures) == committed("reports/results.md") == between

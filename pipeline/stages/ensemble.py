@@ -15,7 +15,8 @@ def main() -> None:
     params = preflight.check()
     errors.require_space(paths.ENSEMBLE, NEEDED)
     folder = fresh_folder(paths.ENSEMBLE)
-    receipts = {name: read_json(paths.MODELS / name / "run.json") for name in params.models}
+    architectures = read_json(paths.ARCHITECTURES)
+    receipts = {name: read_json(paths.MODELS / name / "run.json") for name in architectures}
     trained = {name: receipt for name, receipt in receipts.items() if receipt["status"] == "trained"}
     if not trained:
         raise errors.UserError("no architecture could be trained: give weights, or add custom_cnn to models")
@@ -55,7 +56,7 @@ def main() -> None:
         evaluation.log("ensemble", scores)
         receipt = {
             "status": "trained",
-            "architectures": list(params.models),
+            "architectures": architectures,
             "run_id": run.info.run_id,
             "experiment": params.tracking.experiment,
             "model_uri": tracking.log_model(model, images[:2]),

@@ -1,18 +1,20 @@
-"""Stage `find`: which ImageNet weights can be had for each architecture. It always runs, so that it asks again."""
+"""Stage `find`: which ImageNet weights can be had for each architecture; what is missing is downloaded.
+
+It always runs, so that it asks again. DVC rewrites dvc.lock after each stage that runs, for a second or more, which is
+why one stage asks for all architectures.
+"""
 
 from pipeline import errors, paths, preflight, pretrained
 from pipeline.files import write_json
 
-NEEDED = 200_000_000  # bytes: all files, if none is here yet
-
 
 def main() -> None:
     params = preflight.check()
-    errors.require_space(paths.DOWNLOADS, NEEDED)
     paths.FOUND.mkdir(parents=True, exist_ok=True)
     for path in paths.FOUND.iterdir():
         if path.stem not in params.models:
             path.unlink()
+    write_json(paths.ARCHITECTURES, list(params.models))
     for name in params.models:
         found = pretrained.find(name, params)
         write_json(paths.FOUND / f"{name}.json", found)

@@ -21,7 +21,6 @@ def main() -> None:
 
 def compute(name: str, params: Params) -> None:
     from pipeline import device
-    from pipeline.folding import folded
     from pipeline.trunk import cache, load_backbone, split, trunk
 
     train, _ = cifar10.load(paths.TRAIN)
@@ -29,7 +28,7 @@ def compute(name: str, params: Params) -> None:
     device.prepare(params.compute, scratch=False, seed=params.seed)
     settings = params.models[name].trunk
     lower, _ = split(load_backbone(name, params), settings.cut)
-    frozen = trunk(folded(lower))
+    frozen = trunk(lower)
     folder = paths.TRUNKS / name
     images = settings.views * len(train) + len(validation)
     errors.require_space(folder, images * int(np.prod(frozen.output_shape[1:])) * 2)

@@ -3,15 +3,12 @@
 from pipeline import errors, paths, preflight, pretrained
 from pipeline.files import read_json
 
-NEEDED = 100_000_000  # bytes
-
 
 def main() -> None:
     name, params = preflight.check_model()
-    errors.require_space(paths.WEIGHTS, NEEDED)
     found = read_json(paths.FOUND / f"{name}.json")
     pretrained.install(name, found, params)
-    print(f"{name}: {found['status']}: {found.get('reason') or found['origin']}")
+    print(f"{name}: {found['status']}")
 
 
 if __name__ == "__main__":
