@@ -5,11 +5,13 @@ import json
 import socket
 
 import pytest
+import yaml
 
 from pipeline import manifest, paths, pretrained
 from pipeline.errors import UserError
-from pipeline.files import write_json
+from pipeline.files import read_json, write_json
 from pipeline.params import Params, WeightsFile
+from tests.conftest import ROOT
 
 NAME = "mobilenetv2"
 FILE = "small.weights.h5"
@@ -133,6 +135,26 @@ def test_unreachable_weights_are_skipped_with_the_same_bytes_each_time(configure
     obtain(NAME, configured(closed.replace(FILE, "moved/" + FILE)))  # unreachable for words of its own
     assert (paths.WEIGHTS / NAME / "manifest.json").read_bytes() == first
     assert left() == ["manifest.json"]
+
+
+def test_weights_that_were_unreachable_the_last_time_are_asked_for_once(configured, closed, capsys):
+    settings = configured(closed)
+    insistent = settings.model_copy(update={"http": settings.http.model_copy(update={"retries": 2, "backoff": 0.01})})
+    obtain(NAME, insistent)
+    assert capsys.readouterr().out.count("trying again") == 2
+    obtain(NAME, insistent)
+    assert capsys.readouterr().out.count("trying again") == 0
+
+
+def test_the_stage_lists_the_architectures_of_params_and_no_others(run_stage, tmp_path):
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tree["models"] = {"custom_cnn": tree["models"]["custom_cnn"]}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(tree))
+    write_json(paths.FOUND / "removed.json", {"status": "none"})
+    result = run_stage("find")
+    assert result.returncode == 0, result.stderr
+    assert sorted(path.name for path in paths.FOUND.iterdir()) == ["architectures.json", "custom_cnn.json"]
+    assert read_json(paths.ARCHITECTURES) == ["custom_cnn"]
 
 
 def test_unreachable_weights_fail_if_params_say_so(configured, closed):
