@@ -1,5 +1,6 @@
 """The whole graph, really run on a small part of the real data, and what a user does with it afterwards."""
 
+import functools
 import json
 import os
 import re
@@ -210,6 +211,8 @@ def test_ctrl_c_marks_the_run_killed_and_the_next_repro_goes_on_with_that_model_
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A shell that runs the tests in the background has its children ignore SIGINT.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     try:
         known = len(workspace.runs())
