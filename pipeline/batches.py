@@ -36,13 +36,13 @@ class AugmentedImages(Batches):
     """Images uint8 (B, side, side, 3), mirrored every other epoch and translated by up to `shift` pixels.
 
     Which half of the images is mirrored first is random; then they alternate (arXiv:2404.00498, section 3.6). Pixels
-    moved in from outside are reflected ones. In the first `small_epochs` epochs the side is `small`, then 32.
+    moved in from outside are reflected ones. In the first epochs, a share `small_share`, the side is `small`, then 32.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, training: Training, seed: int, epoch: int):
         super().__init__(labels, training.batch_size, seed, epoch)
         self._images, self._shift = images, training.shift
-        self._side = training.small if epoch < training.small_epochs else 32
+        self._side = training.small if epoch < int(training.small_share * training.epochs) else 32
         first = np.random.default_rng(seed).random(len(images)) < 0.5
         self._mirrored = first ^ bool(epoch % 2)
         self._offsets = self._rng.integers(0, 2 * self._shift + 1, (2, len(images)))

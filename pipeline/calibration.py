@@ -6,12 +6,17 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 
+def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Softmax of logits (N, 10) over a temperature, in the logits' precision."""
+    return softmax(logits / logits.dtype.type(temperature), axis=1)
+
+
 def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Divisor of the logits (N, 10) that minimises the negative log-likelihood of the labels (N,)."""
     logits = logits.astype("float64")
 
     def loss(log_temperature: float) -> float:
-        return nll(softmax(logits / np.exp(log_temperature), axis=1), labels)
+        return nll(probabilities(logits, np.exp(log_temperature)), labels)
 
     return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
 

@@ -22,29 +22,30 @@ def prepare(compute: Compute, scratch: bool, seed: int) -> Device:
 
     `precision: auto` is bfloat16 on a GPU of compute capability 8 or more. On a CPU it is bfloat16 only for networks
     trained from `scratch`, and only where the CPU multiplies it natively: the pretrained networks' depthwise
-    convolutions gain nothing from it there. XLA is used on GPUs only: on CPUs it was measured 5 to 11 times slower.
+    convolutions were measured to gain nothing. XLA is used on GPUs only: on CPUs it was measured 5 to 11 times slower.
     """
     keras.utils.set_random_seed(seed)
-    gpu, capability = _gpu()
-    native = capability >= 8 if gpu else scratch and bool(BFLOAT16_CPU & _cpu_flags())
+    found = gpu()
+    native = found[1] >= 8 if found else scratch and bool(BFLOAT16_CPU & _cpu_flags())
     bfloat16 = native if compute.precision == "auto" else compute.precision == "bfloat16"
-    device = Device(gpu or "CPU", "mixed_bfloat16" if bfloat16 else "float32", compute.xla and gpu is not None)
+    name, precision = found[0] if found else "CPU", "mixed_bfloat16" if bfloat16 else "float32"
+    device = Device(name, precision, xla=compute.xla and found is not None)
     keras.config.set_dtype_policy(device.precision)
     return device
 
 
-def _gpu() -> tuple[str | None, int]:
-    """Name and major compute capability of the first GPU, or (None, 0)."""
+def gpu() -> tuple[str, int] | None:
+    """Name and major compute capability of the first GPU, if there is one."""
     if keras.backend.backend() == "jax":
         import jax
 
         gpus = [device for device in jax.devices() if device.platform == "gpu"]
-        return (gpus[0].device_kind, int(float(gpus[0].compute_capability))) if gpus else (None, 0)
+        return (gpus[0].device_kind, int(float(gpus[0].compute_capability))) if gpus else None
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
-        return None, 0
+        return None
     details = tf.config.experimental.get_device_details(gpus[0])
     return details.get("device_name", "GPU"), details.get("compute_capability", (0, 0))[0]
 

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import softmax
 
-from pipeline.calibration import best_temperature, nll
+from pipeline import calibration
 
 
 @dataclass(frozen=True)
@@ -16,7 +15,7 @@ class Vote:
     def average(self, probabilities: dict[str, np.ndarray]) -> np.ndarray:
         """Members' probabilities float32 (N, 10) each to the vote's, in the arithmetic of `serving.ensemble`."""
         mean = sum(np.float32(weight) * probabilities[name] for name, weight in self.weights.items())
-        return softmax(np.log(mean + np.float32(1e-12)) / np.float32(self.temperature), axis=1)
+        return calibration.probabilities(np.log(mean + np.float32(1e-12)), self.temperature)
 
 
 def choose(probabilities: dict[str, np.ndarray], labels: np.ndarray, rounds: int) -> Vote:
@@ -28,8 +27,10 @@ def choose(probabilities: dict[str, np.ndarray], labels: np.ndarray, rounds: int
     chosen: list[str] = []
     total = np.zeros_like(next(iter(probabilities.values())), dtype="float64")
     for size in range(1, rounds + 1):
-        losses = {name: nll((total + candidate) / size, labels) for name, candidate in probabilities.items()}
+        losses = {
+            name: calibration.nll((total + candidate) / size, labels) for name, candidate in probabilities.items()
+        }
         chosen.append(min(losses, key=losses.get))
         total += probabilities[chosen[-1]]
     weights = {name: chosen.count(name) / rounds for name in probabilities if name in chosen}
-    return Vote(weights, best_temperature(np.log(total / rounds + 1e-12), labels))
+    return Vote(weights, calibration.best_temperature(np.log(total / rounds + 1e-12), labels))

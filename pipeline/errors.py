@@ -36,6 +36,7 @@ def run(command: Callable[[], None]) -> None:
 
 
 _STORAGE = {
+    errno.ENOENT: "missing; `dvc repro` makes what a stage reads",
     errno.ENOSPC: "the disk is full; free some space and run again",
     errno.EDQUOT: "the disk quota is used up; free some space and run again",
     errno.EROFS: "the folder is read-only; make it writable or work in another clone",

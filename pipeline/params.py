@@ -115,7 +115,7 @@ class Training(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)]
     shift: Annotated[int, Field(ge=0, le=8)]
     small: Annotated[int, Field(ge=16, le=32)]
-    small_epochs: Annotated[int, Field(ge=0)]
+    small_share: Annotated[float, Field(ge=0, lt=1)]
     patience: Count
     views: Literal[1, 2, 6]
 
@@ -181,9 +181,11 @@ def load(path: Path = paths.PARAMS) -> Params:
     a value has the wrong type or is out of range, or an architecture has no module.
     """
     try:
-        params = Params.model_validate(yaml.safe_load(path.read_text()))
+        params = Params.model_validate(yaml.safe_load(path.read_text("utf-8")))
     except FileNotFoundError:
         raise UserError(f"{path} not found: run from the repository's root") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not text in UTF-8: save it as such") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from None
     except ValidationError as error:
@@ -195,7 +197,8 @@ def load(path: Path = paths.PARAMS) -> Params:
 
 
 def _describe(error: ValidationError) -> str:
-    first = error.errors()[0]
+    # A mistyped key is also a missing one: the typo says more.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"]) or "the file"
     if first["type"] == "extra_forbidden":
         return f"{key}: unknown key; correct or remove it"

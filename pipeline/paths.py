@@ -5,9 +5,7 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 
 RAW = Path("data/raw")  # the six official binary batches
-DOWNLOADS = Path(
-    "data/downloads"
-)  # half-finished downloads, kept so that they can go on, and weights until they are installed
+DOWNLOADS = Path("data/downloads")  # half-finished ones, so that they can go on, and weights until they are installed
 TRAIN = Path("data/train")  # images.npy uint8 (N, 32, 32, 3) and labels.npy uint8 (N,)
 VALIDATION = Path("data/validation")  # the same; chooses everything that is chosen
 TEST = Path("data/test")  # the same; chooses nothing

@@ -9,15 +9,19 @@ from pipeline import params
 from pipeline.errors import UserError, require_space
 
 TRACKING = "MLFLOW_TRACKING_URI"
+STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")  # schemes that MLflow opens
+MISSING = {"git": "install it first", "dvc": "activate the environment that make builds (`. .venv/bin/activate`)"}
 
 
 def check() -> params.Params:
     """Return the checked params. Raises UserError at the first thing that would stop the work later."""
     checked = params.load()
-    for program in ("git", "dvc"):
+    for program, remedy in MISSING.items():
         if shutil.which(program) is None:
-            raise UserError(f"{program} is not on the PATH: install it, or activate the environment (`make .venv`)")
+            raise UserError(f"{program} is not on the PATH: {remedy}")
     uri = os.environ.get(TRACKING, "")
+    if uri and uri.partition(":")[0].partition("+")[0] not in STORES:
+        raise UserError(f"{TRACKING}: {uri} is no MLflow store: give http(s)://HOST or sqlite:///FILE, or unset it")
     if uri.startswith(("http://", "https://")):
         _ask(uri, checked.tracking.timeout)
     require_space(Path(), 0)

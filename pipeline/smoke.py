@@ -20,7 +20,7 @@ def main() -> None:
     make_workspace(WORKSPACE)
     environment = dict(os.environ)
     environment.pop(preflight.TRACKING, None)  # its runs stay out of the user's store
-    if sources.ENVIRONMENT not in environment and all((paths.RAW / name).is_file() for name in cifar10.BATCHES):
+    if sources.ENVIRONMENT not in environment and not cifar10.faults(paths.RAW, cifar10.BATCHES):
         environment[sources.ENVIRONMENT] = str(paths.RAW)
     for variable in (sources.ENVIRONMENT, pretrained.ENVIRONMENT):
         if variable in environment:

@@ -20,7 +20,7 @@ from pipeline.download import Unreachable, fetch
 from pipeline.errors import UserError
 from pipeline.params import ArchiveSource, Http, LocalSource, NpmSource, Source
 
-ENVIRONMENT = "CIFAR10_DATA"  # a folder with the six batches, or the archive; tried before params.yaml's sources
+ENVIRONMENT = "CIFAR10_DATA"  # a folder with the six batches, or the archive; replaces params.yaml's sources
 NPM_TIMEOUT = 1800  # seconds for 139 MB
 ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # cifar-10-binary.tar.gz
 
@@ -28,12 +28,15 @@ ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # cifar-10-binary.tar.gz
 def obtain(sources: list[Source], folder: Path, http: Http) -> str:
     """Put the six official batches into `folder` and say where they came from.
 
-    The sources are tried in order; why one failed is printed. `folder` gets all six files or none.
-    Raises UserError when every source failed.
+    The sources are tried in order; why one failed is printed. What CIFAR10_DATA names is the only one, if it is set: a
+    user who says where the data are wants no others. `folder` gets all six files or none.
+    Raises UserError, with the reasons, when every source failed.
     """
-    if path := os.environ.get(ENVIRONMENT):
-        sources = [LocalSource(type="local", path=path), *sources]
+    named = os.environ.get(ENVIRONMENT)
+    if named:
+        sources = [LocalSource(type="local", path=named)]
     folder.parent.mkdir(parents=True, exist_ok=True)
+    reasons = []
     for source in sources:
         name = _name(source)
         try:
@@ -51,9 +54,14 @@ def obtain(sources: list[Source], folder: Path, http: Http) -> str:
         except Exception as error:  # whatever is wrong with this source, the next one may be right
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 raise
-            print(f"{name}: failed: {' '.join(str(error).split()) or type(error).__name__}", flush=True)
+            reason = " ".join(str(error).split()) or type(error).__name__
+            reasons.append(f"{name}: {reason}")
+            print(f"{name}: failed: {reason}", flush=True)
+    if named:
+        raise UserError(f"{ENVIRONMENT} gives no CIFAR-10: {reasons[0]}; mend it, or unset {ENVIRONMENT}")
     raise UserError(
-        f"no source gave CIFAR-10: put the six .bin batches or cifar-10-binary.tar.gz somewhere and set {ENVIRONMENT}"
+        f"no source gave CIFAR-10 ({'; '.join(reasons)}): put the six .bin batches or cifar-10-binary.tar.gz somewhere "
+        f"and set {ENVIRONMENT}"
     )
 
 
@@ -70,7 +78,7 @@ def _from_local(source: LocalSource, http: Http) -> Iterator[tuple[str, bytes]]:
             if (path / name).is_file():
                 yield name, (path / name).read_bytes()
     else:
-        raise Unreachable(f"{path} does not exist")
+        raise Unreachable("does not exist")
 
 
 def _from_archive(source: ArchiveSource, http: Http) -> Iterator[tuple[str, bytes]]:

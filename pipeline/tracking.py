@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from pipeline.params import Ensemble, Model, Network, Params, Section, Training,
 from pipeline.preflight import TRACKING
 
 STORE = Path("mlruns")
+warnings.filterwarnings("ignore", message="The structure of `inputs`")  # MLflow predicts the example from a list of one
 SIGNATURE = ModelSignature(
     inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, 32, 32, 3), "images")]),
     outputs=Schema([TensorSpec(np.dtype("float32"), (-1, 10), "probabilities")]),
@@ -148,6 +150,7 @@ def log_model(model, example: np.ndarray) -> str:
     import keras
     import tensorflow as tf
 
+    keras.config.disable_interactive_logging()  # or the prediction of the example would draw a bar into a log
     versions = {"mlflow": mlflow.__version__, "tensorflow": tf.__version__, "keras": keras.__version__}
     info = mlflow.tensorflow.log_model(
         model,

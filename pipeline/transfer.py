@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from pipeline import cifar10, paths
+from pipeline import cifar10, device, paths
 from pipeline.batches import CachedViews, one_hot
 from pipeline.depthwise import accelerated
 from pipeline.folding import folded
@@ -24,7 +24,8 @@ def task(name: str, params: Params) -> Task:
     def parts() -> tuple[keras.Model, keras.Model]:
         return split(load_backbone(name, params), settings.trunk.cut)
 
-    trained = head(accelerated(parts()[1]), settings.training.dropout)
+    _, upper = parts()
+    trained = head(upper if device.gpu() else accelerated(upper), settings.training.dropout)
 
     def finish() -> keras.Model:
         # Built anew, since the trained one would take its optimizer along into the saved model.

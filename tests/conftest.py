@@ -10,6 +10,7 @@ import pytest
 
 import pipeline  # noqa: F401  sets what TensorFlow reads at its first import
 from pipeline import cifar10, manifest, params, pretrained, sources
+from pipeline.stages import weights
 
 ROOT = Path(__file__).parents[1]
 # `dvc` and the `python` of dvc.yaml's commands are this environment's, also where it has not been activated.
@@ -64,5 +65,5 @@ def lite0_weights(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("lite0"))
         patch.delenv(pretrained.ENVIRONMENT, raising=False)
-        pretrained.install("efficientnet_lite0", pretrained.find("efficientnet_lite0", checked), checked)
+        weights.install("efficientnet_lite0", pretrained.find("efficientnet_lite0", checked), checked)
         return manifest.weights_path("efficientnet_lite0").resolve()

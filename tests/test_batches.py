@@ -13,7 +13,7 @@ def training(checked):
     """custom_cnn's settings: small batches of images at full size, not moved, unless told otherwise."""
 
     def settings(**update):
-        plain = {"batch_size": 10, "shift": 0, "small_epochs": 0}
+        plain = {"batch_size": 10, "shift": 0, "small_share": 0.0}
         return checked.models["custom_cnn"].training.model_copy(update=plain | update)
 
     return settings
@@ -95,9 +95,9 @@ def test_an_image_is_moved_by_no_more_than_the_shift(some, training):
     assert {row for _, row, _ in found} == {column for _, _, column in found} == set(range(5))
 
 
-@pytest.mark.parametrize(("number", "side"), [(0, 24), (1, 24), (2, 32), (3, 32)])
-def test_the_first_epochs_have_the_small_side(number, side, some, training):
-    batches = AugmentedImages(*some, training(small=24, small_epochs=2), SEED, number)
+@pytest.mark.parametrize(("epochs", "number", "side"), [(4, 0, 24), (4, 1, 24), (4, 2, 32), (4, 3, 32), (1, 0, 32)])
+def test_the_first_epochs_have_the_small_side_and_the_last_never(epochs, number, side, some, training):
+    batches = AugmentedImages(*some, training(small=24, small_share=0.5, epochs=epochs), SEED, number)
     inputs, _ = batches[0]
     assert (inputs.shape, inputs.dtype) == ((10, side, side, 3), "uint8")
 

@@ -168,6 +168,14 @@ def test_nothing_runs_again_without_a_change(workspace):
     assert len(workspace.client.search_model_versions(f"name = '{MODEL}'")) == 1
 
 
+def test_a_change_of_a_skipped_model_reaches_nothing_else(workspace):
+    before = workspace.change("resnet50v2", epochs=7)
+    again = workspace.dvc("repro")
+    (workspace.folder / "params.yaml").write_text(before)
+    assert again.returncode == 0, again.stderr
+    assert set(re.findall(r"Running stage '([\w@]+)", again.stdout)) == {"find", "train@resnet50v2", "summary"}
+
+
 def test_the_champion_loads_where_this_package_is_not_and_gives_the_recorded_accuracy(workspace, metrics):
     code = (
         "import importlib.util, os, sys, mlflow, numpy as np\n"

@@ -83,6 +83,16 @@ def test_a_missing_program_is_named(missing, tmp_path, run_stage):
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "stage", ["prepare", "weights custom_cnn", "train custom_cnn", "evaluate custom_cnn", "report"]
+)
+def test_a_stage_by_hand_before_its_inputs_exist_is_one_line(stage, run_stage):
+    result = run_stage(*stage.split())
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1), result.stderr
+    assert "missing" in result.stderr
+    assert "dvc repro" in result.stderr
+
+
 def test_make_says_that_git_is_missing(tmp_path):
     programs = tmp_path / "bin"
     programs.mkdir()

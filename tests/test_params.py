@@ -25,6 +25,7 @@ MISTAKES = {
     "zero epochs": (["models", "custom_cnn", "training", "epochs"], 0, "models.custom_cnn.training.epochs"),
     "unknown choice": (["weights", "on_unreachable"], "ignore", "weights.on_unreachable"),
     "bad checksum": (["models", "resnet50v2", "weights", 0, "md5"], "abc", "models.resnet50v2.weights.0.md5"),
+    "mistyped key, also missing": (["models", "custom_cnn", "training"], {"epoch": 3}, "training.epoch: unknown key"),
     "no trunk": (["models", "mobilenetv2", "trunk"], None, "models.mobilenetv2"),
 }
 
@@ -80,6 +81,9 @@ def test_broken_yaml_and_a_missing_file_are_one_line(tmp_path):
         params.load(path)
     path.write_text("seed: [1,\n")
     with pytest.raises(UserError, match="not valid YAML"):
+        params.load(path)
+    path.write_bytes("# café\n".encode("latin-1"))
+    with pytest.raises(UserError, match="not text in UTF-8"):
         params.load(path)
 
 

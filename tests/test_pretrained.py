@@ -11,6 +11,7 @@ from pipeline import manifest, paths, pretrained
 from pipeline.errors import UserError
 from pipeline.files import read_json, write_json
 from pipeline.params import Params, WeightsFile
+from pipeline.stages import weights
 from tests.conftest import ROOT
 
 NAME = "mobilenetv2"
@@ -67,7 +68,7 @@ def obtain(name: str, params: Params) -> None:
     """What stages `find` and `weights` do."""
     found = pretrained.find(name, params)
     write_json(paths.FOUND / f"{name}.json", found)
-    pretrained.install(name, found, params)
+    weights.install(name, found, params)
 
 
 def left() -> list[str]:
@@ -124,7 +125,7 @@ def test_a_refused_file_stops_its_own_architecture_only(checked, tmp_path):
     found = pretrained.find("mobilenetv2", checked)
     assert found["status"] == "refused"
     with pytest.raises(UserError, match=entry.file):
-        pretrained.install("mobilenetv2", found, checked)
+        weights.install("mobilenetv2", found, checked)
     obtain("custom_cnn", checked)
 
 
@@ -184,7 +185,7 @@ def test_a_file_that_has_gone_since_it_was_found_leaves_what_was_installed(confi
     found = pretrained.find(NAME, configured())
     (tmp_path / "weights" / FILE).unlink()
     with pytest.raises(UserError, match="no longer where it was found"):
-        pretrained.install(NAME, found, configured())
+        weights.install(NAME, found, configured())
     assert left() == ["older.h5"]
 
 

@@ -92,15 +92,28 @@ def test_a_local_archive_gives_six_verified_batches(archive, target, checked):
 def test_a_bad_source_is_named_with_its_reason_and_the_next_is_used(raw, target, checked, capsys):
     used = sources.obtain([local(NOWHERE), local(raw)], target, checked.http)
     assert used == f"local {raw}"
-    assert f"local {NOWHERE}: failed: {NOWHERE} does not exist" in capsys.readouterr().out.splitlines()
+    assert f"local {NOWHERE}: failed: does not exist" in capsys.readouterr().out.splitlines()
     assert_complete(target)
 
 
-def test_the_environment_variable_goes_first(raw, target, checked, capsys, monkeypatch):
+def test_the_environment_variable_replaces_the_sources(raw, target, checked, capsys, monkeypatch):
     monkeypatch.setenv(sources.ENVIRONMENT, str(raw))
     assert sources.obtain([local(NOWHERE)], target, checked.http) == f"local {raw}"
     assert "failed" not in capsys.readouterr().out
     assert_complete(target)
+
+
+@pytest.mark.parametrize("harm", ["missing", "corrupt", "truncated"])
+def test_bad_data_in_the_environment_variable_are_not_passed_over(harm, raw, corrupt, target, checked, monkeypatch):
+    if harm == "truncated":
+        batch = corrupt / "data_batch_1.bin"
+        batch.write_bytes(batch.read_bytes()[:1000])
+    given = NOWHERE if harm == "missing" else corrupt
+    monkeypatch.setenv(sources.ENVIRONMENT, str(given))
+    fault = "does not exist" if harm == "missing" else "its data_batch_1.bin is corrupted or truncated"
+    with pytest.raises(UserError, match=rf"{sources.ENVIRONMENT} gives no CIFAR-10: local {given}: {fault}"):
+        sources.obtain([local(raw)], target, checked.http)
+    assert not target.exists()
 
 
 def test_a_corrupted_batch_in_a_local_folder_is_refused(corrupt, target, checked, capsys):
@@ -132,6 +145,8 @@ def test_when_every_source_fails_the_user_is_told_what_to_do_and_no_folder_is_le
             sources.obtain(tried, target, checked.http.model_copy(update={"retries": 0}))
     assert len(str(caught.value).splitlines()) == 1
     assert sources.ENVIRONMENT in str(caught.value)
+    for reason in (f"local {NOWHERE}: does not exist", f"archive {url}: ", "npm x@1.0.0: npm is not installed"):
+        assert reason in str(caught.value)
     assert not target.exists()
     reasons = [line for line in capsys.readouterr().out.splitlines() if ": failed: " in line]
     assert [line.split()[0] for line in reasons] == ["local", "archive", "npm"]

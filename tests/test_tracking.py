@@ -89,6 +89,13 @@ def test_a_dead_tracking_server_stops_a_stage_before_any_work(run_stage, tmp_pat
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.parametrize("address", ["garbage://x", "mlruns", "/srv/mlruns", "file:///srv/mlruns"])
+def test_an_address_that_mlflow_cannot_open_stops_a_stage_before_any_work(address, run_stage):
+    result = run_stage("prepare", MLFLOW_TRACKING_URI=address)
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.startswith(f"error: MLFLOW_TRACKING_URI: {address} is no MLflow store")
+
+
 @pytest.fixture
 def logged():
     """Log a tiny model as a run does; return its URI and what it gives for two images."""

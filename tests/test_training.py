@@ -13,7 +13,7 @@ from pipeline.training import OneCycle, Task
 
 @pytest.fixture
 def settings(checked):
-    small = {"epochs": 3, "batch_size": 50, "small_epochs": 1, "learning_rate": 0.05}
+    small = {"epochs": 3, "batch_size": 50, "small_share": 0.5, "learning_rate": 0.05}
     return checked.models["custom_cnn"].training.model_copy(update=small)
 
 
@@ -45,6 +45,20 @@ def test_the_history_has_a_row_an_epoch_and_is_told_as_it_comes(task, settings):
     assert list(history.columns) == training.HISTORY
     assert history["epoch"].tolist() == [1, 2, 3]
     assert history.to_dict("records") == told
+
+
+def test_an_epochs_figures_are_means_over_its_images(images, settings):
+    pictures, labels = images[0][:200], one_hot(images[1][:200])
+    network = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    network.layers[-1].kernel.assign(network.layers[-1].kernel / 255)
+    still = settings.model_copy(update={"epochs": 1, "learning_rate": 1e-20, "weight_decay": 0.0})
+    made = Task(
+        network, lambda epoch: AugmentedImages(pictures, images[1][:200], still, 0, epoch), (pictures, labels), None
+    )
+    row = training.fit(made, still, False, lambda row: None).iloc[0]
+    seen, targets = zip(*(made.batches(0)[step] for step in range(len(made.batches(0)))), strict=True)
+    loss, accuracy = network.evaluate(np.concatenate(seen), np.concatenate(targets), verbose=0)
+    assert (row["loss"], row["accuracy"]) == (pytest.approx(loss, rel=1e-5), pytest.approx(accuracy))
 
 
 def test_the_same_seed_gives_the_same_weights(task, settings):

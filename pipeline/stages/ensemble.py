@@ -1,14 +1,12 @@
 """Stage `ensemble`: soft voting, chosen on the validation images, then scored once on the test images."""
 
-import time
-
 import numpy as np
 
 from pipeline import cifar10, ensembling, errors, evaluation, paths, preflight, tracking
 from pipeline.files import fresh_folder, read_json, replacing, write_json
 
 NEEDED = 200_000_000  # bytes
-TIMED = 500  # images
+CHECKED = 500  # images
 
 
 def main() -> None:
@@ -39,14 +37,15 @@ def main() -> None:
             model.save(temporary)
         images, labels = cifar10.load(paths.TEST)
         saved = keras.saving.load_model(folder / "model.keras", safe_mode=True)
-        seconds = check(saved, images, test, params.evaluation.batch_size)
+        batch_size = params.evaluation.batch_size
+        check(saved, images[:CHECKED], test[:CHECKED], batch_size)
         np.save(folder / "validation.npy", vote.average(validation))
         np.save(folder / "test.npy", test)
 
         cost = {
             "parameters": model.count_params(),
             "size_mb": (folder / "model.keras").stat().st_size / 1e6,
-            "seconds_per_1000_images": seconds,
+            "seconds_per_1000_images": evaluation.seconds_per_1000(saved, images, batch_size),
             "train_seconds": sum(trained[name]["train_seconds"] for name in vote.weights),
         }
         tracking.log_params(params, None, vote.weights)
@@ -68,21 +67,14 @@ def main() -> None:
     print(f"ensemble of {shares}: test accuracy {scores['test']['accuracy']:.4f}")
 
 
-def check(model, images: np.ndarray, expected: np.ndarray, batch_size: int) -> float:
-    """Return the seconds that the saved ensemble takes for 1,000 images, measured on the first TIMED of `images`.
+def check(model, images: np.ndarray, expected: np.ndarray, batch_size: int) -> None:
+    """Raise RuntimeError unless the saved ensemble gives the probabilities `expected` for these images.
 
-    Its members' test probabilities are known already, so `expected` was averaged from those; what is served must give
-    the same. Raises RuntimeError if it does not.
+    They were averaged from its members' test probabilities, which are known already: what is served must give the same.
     """
-    images = images[:TIMED]
-    model.predict(images, batch_size, verbose=0)  # compiles, which the timing leaves out
-    began = time.perf_counter()
-    probabilities = model.predict(images, batch_size, verbose=0)
-    seconds = time.perf_counter() - began
-    difference = float(np.abs(probabilities - expected[: len(images)]).max())
+    difference = float(np.abs(model.predict(images, batch_size, verbose=0) - expected).max())
     if difference > 1e-4:
         raise RuntimeError(f"the ensemble's model and its members' predictions differ by {difference}")
-    return seconds / len(images) * 1000
 
 
 if __name__ == "__main__":

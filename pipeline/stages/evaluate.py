@@ -1,7 +1,5 @@
 """Stage `evaluate@ARCH`: figures of one model on the validation images and, once, on the test images."""
 
-import time
-
 import numpy as np
 
 from pipeline import cifar10, errors, paths, preflight
@@ -40,17 +38,14 @@ def evaluate(name: str, params: Params, receipt: dict) -> None:
         path = paths.MODELS / name / "model.keras"
         model = keras.saving.load_model(path, safe_mode=True)
         batch_size = params.evaluation.batch_size
-        model.predict(images[:batch_size], batch_size, verbose=0)  # compiles, which the timing leaves out
-        began = time.perf_counter()
         probabilities = model.predict(images, batch_size, verbosity())
-        seconds = time.perf_counter() - began
         np.save(paths.PREDICTIONS / name / "test.npy", probabilities)
 
         validation = np.load(paths.MODELS / name / "validation.npy")
         cost = {
             "parameters": receipt["parameters"],
             "size_mb": path.stat().st_size / 1e6,
-            "seconds_per_1000_images": seconds / len(images) * 1000,
+            "seconds_per_1000_images": evaluation.seconds_per_1000(model, images, batch_size),
             "train_seconds": receipt["train_seconds"],
         }
         tracking.log_dataset(paths.TEST, images, labels, "test")

@@ -4,7 +4,6 @@ import resource
 import time
 
 import numpy as np
-from scipy.special import softmax
 
 from pipeline import cifar10, errors, manifest, paths, preflight
 from pipeline.console import verbosity
@@ -56,7 +55,7 @@ def train(name: str, params: Params, weights: dict) -> None:
         model = serving.calibrated(network, temperature, name)
         with replacing(folder / "model.keras") as temporary:
             model.save(temporary)
-        np.save(folder / "validation.npy", softmax(logits / np.float32(temperature), axis=1))
+        np.save(folder / "validation.npy", calibration.probabilities(logits, temperature))
         with replacing(history_csv) as temporary:
             history.to_csv(temporary, index=False)
 

@@ -1,14 +1,54 @@
 """Stage `weights@ARCH`: the ImageNet weights that `find` found, or the record of why there are none."""
 
+import shutil
+from pathlib import Path
+
 from pipeline import errors, paths, preflight, pretrained
-from pipeline.files import read_json
+from pipeline.files import checksum, read_json, replacing, write_json
+from pipeline.params import Params
 
 
 def main() -> None:
     name, params = preflight.check_model()
     found = read_json(paths.FOUND / f"{name}.json")
-    pretrained.install(name, found, params)
+    install(name, found, params)
     print(f"{name}: {found['status']}")
+
+
+def install(name: str, found: dict, params: Params) -> None:
+    """Make the architecture's folder hold the file that `find` found, if any, and its manifest, and nothing else.
+
+    Raises UserError if the file was refused or is no longer where it was found, and, if params.weights.on_unreachable
+    is `fail`, if no source gave it. What was installed before then stays.
+    """
+    if found["status"] == "refused":
+        raise errors.UserError(found["reason"])
+    if found["status"] == "skipped" and params.weights.on_unreachable == "fail":
+        files = " or ".join(entry.file for entry in params.models[name].weights)
+        raise errors.UserError(f"{name}: no weights: put {files} into a folder and set {pretrained.ENVIRONMENT} to it")
+    folder = paths.WEIGHTS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    if found["status"] == "ready":
+        _bring(found, folder / found["file"], params)
+    write_json(folder / "manifest.json", found)
+    for stale in folder.iterdir():
+        if stale.name not in ("manifest.json", found.get("file")):
+            stale.unlink()
+
+
+def _bring(found: dict, installed: Path, params: Params) -> None:
+    downloaded = paths.DOWNLOADS / found["file"]
+    for path in (installed, pretrained.folder(params) / found["file"], downloaded):
+        if not path.is_file() or checksum(path) != found["sha256"]:
+            continue
+        if path == downloaded:
+            path.replace(installed)
+        elif path != installed:
+            errors.require_space(installed.parent, path.stat().st_size)
+            with replacing(installed) as temporary:
+                shutil.copyfile(path, temporary)
+        return
+    raise errors.UserError(f"{found['file']} is no longer where it was found: run `dvc repro` again")
 
 
 if __name__ == "__main__":
