@@ -42,7 +42,7 @@ class AugmentedImages(Batches):
     def __init__(self, images: np.ndarray, labels: np.ndarray, training: Training, seed: int, epoch: int):
         super().__init__(labels, training.batch_size, seed, epoch)
         self._images, self._shift = images, training.shift
-        self._side = training.small if epoch < int(training.small_share * training.epochs) else 32
+        self._side = training.small if epoch < int(training.small_share * training.epochs + 1e-9) else 32
         first = np.random.default_rng(seed).random(len(images)) < 0.5
         self._mirrored = first ^ bool(epoch % 2)
         self._offsets = self._rng.integers(0, 2 * self._shift + 1, (2, len(images)))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.files import checksum, replacing
+from pipeline.files import checksum, write_array
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORD = 1 + 32 * 32 * 3  # bytes an image: label, then red, green and blue planes
@@ -61,8 +61,7 @@ def split(labels: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndar
 def save(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
     """Write images.npy and labels.npy into `folder`."""
     for name, array in (("images", images), ("labels", labels)):
-        with replacing(folder / f"{name}.npy") as temporary:
-            np.save(temporary, array)
+        write_array(folder / f"{name}.npy", array)
 
 
 def load(folder: Path) -> tuple[np.ndarray, np.ndarray]:

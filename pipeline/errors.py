@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from pipeline import paths
+
 
 class UserError(Exception):
     """Something the user can mend. The message is one line: what is wrong, and what to do."""
@@ -27,16 +29,17 @@ def run(command: Callable[[], None]) -> None:
     except UserError as error:
         _fail(str(error))
     except OSError as error:
-        if error.errno not in _STORAGE:
-            raise
-        _fail(f"{error.filename or 'a file'}: {_STORAGE[error.errno]}")
+        if error.errno in _STORAGE:
+            _fail(f"{error.filename or 'a file'}: {_STORAGE[error.errno]}")
+        if error.errno == errno.ENOENT and {*Path(error.filename or "").parts[:1]} & paths.MADE:
+            _fail(f"{error.filename} is missing: `dvc repro` makes it")
+        raise
     except KeyboardInterrupt:
         print("interrupted: run `dvc repro` to go on", file=sys.stderr)
         sys.exit(130)
 
 
 _STORAGE = {
-    errno.ENOENT: "missing; `dvc repro` makes what a stage reads",
     errno.ENOSPC: "the disk is full; free some space and run again",
     errno.EDQUOT: "the disk quota is used up; free some space and run again",
     errno.EROFS: "the folder is read-only; make it writable or work in another clone",

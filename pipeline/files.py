@@ -1,4 +1,4 @@
-"""Whole files or none: written under a temporary name, then renamed; and their checksums."""
+"""Files, read and written: whole or not at all, under a temporary name first; and their checksums."""
 
 import contextlib
 import hashlib
@@ -8,6 +8,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from ruamel.yaml import YAML
 
 
 @contextlib.contextmanager
@@ -24,7 +27,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def fresh_folder(path: Path) -> Path:
     """Return `path` as an empty folder: what a stage writes there is all there is."""
-    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        shutil.rmtree(path)
     path.mkdir(parents=True)
     return path
 
@@ -36,6 +40,25 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
+
+
+def read_yaml(path: Path) -> Any:
+    """Read YAML 1.2 in UTF-8, as DVC writes it: there, unlike in 1.1, `1e-05` is a number.
+
+    Raises UnicodeDecodeError, or ruamel.yaml.error.YAMLError if it is not YAML or has a key twice.
+    """
+    return YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+
+
+def write_yaml(path: Path, value: Any) -> None:
+    with replacing(path) as temporary:
+        YAML(pure=True).dump(value, temporary)
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write a .npy file."""
+    with replacing(path) as temporary:
+        np.save(temporary, array)
 
 
 def checksum(path: Path, algorithm: str = "sha256") -> str:

@@ -3,9 +3,7 @@
 import subprocess
 from pathlib import Path
 
-import yaml
-
-from pipeline.files import checksum
+from pipeline.files import checksum, read_yaml
 
 
 def tags(stage: str) -> dict[str, str]:
@@ -27,7 +25,7 @@ def dependencies(stage: str) -> dict[str, str]:
     that holds several such outputs contributes each of them.
     """
     name, _, key = stage.partition("@")
-    definition = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][name]
+    definition = read_yaml(Path("dvc.yaml"))["stages"][name]
     recorded = _recorded()
     hashes = {}
     for dep in definition.get("do", definition)["deps"]:
@@ -40,7 +38,7 @@ def dependencies(stage: str) -> dict[str, str]:
 
 def _recorded() -> dict[str, str]:
     lock = Path("dvc.lock")
-    stages = yaml.safe_load(lock.read_text())["stages"] if lock.exists() else {}
+    stages = read_yaml(lock)["stages"] if lock.exists() else {}
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
 
 

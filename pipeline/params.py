@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml.error import YAMLError
 
 from pipeline import paths
 from pipeline.errors import UserError
+from pipeline.files import read_yaml
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -15,7 +16,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class LocalSource(Section):
@@ -145,13 +146,13 @@ class Ensemble(Section):
 
 
 class Tracking(Section):
-    experiment: str
+    experiment: Annotated[str, Field(min_length=1)]
     system_metrics_interval: Positive
     timeout: Positive
 
 
 class Registry(Section):
-    model: str
+    model: Annotated[str, Field(pattern=r"^[\w.-][\w. -]*$")]  # MLflow takes no slash and no colon
     metric: Literal["accuracy", "nll"]
 
 
@@ -168,31 +169,37 @@ class Params(Section):
     registry: Registry
 
 
+MODULES = Path(__file__).with_name("architectures")
+
+
 def architectures() -> list[str]:
     """Names of the modules in pipeline/architectures: the networks that params.yaml may list."""
-    folder = Path(__file__).with_name("architectures")
-    return sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
+    return sorted(path.stem for path in MODULES.glob("*.py") if path.stem != "__init__")
 
 
 def load(path: Path = paths.PARAMS) -> Params:
     """Read and check the whole of params.yaml.
 
     Raises UserError, naming the first wrong key, if the file cannot be read, a key is missing, unknown or mistyped,
-    a value has the wrong type or is out of range, or an architecture has no module.
+    a value has the wrong type or is out of range, or an architecture has no module, or one of the other kind.
     """
     try:
-        params = Params.model_validate(yaml.safe_load(path.read_text("utf-8")))
+        params = Params.model_validate(read_yaml(path))
     except FileNotFoundError:
         raise UserError(f"{path} not found: run from the repository's root") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not text in UTF-8: save it as such") from None
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from None
     except ValidationError as error:
         raise UserError(f"{path}: {_describe(error)}") from None
-    for name in params.models:
+    for name, model in params.models.items():
         if name not in architectures():
             raise UserError(f"{path}: models.{name}: unknown architecture; known: {', '.join(architectures())}")
+        function = "backbone" if model.weights else "build"
+        if f"def {function}(" not in (MODULES / f"{name}.py").read_text():  # importing it would take Keras' seconds
+            entry = "a network (weights: [], trunk: null)" if model.weights else "weights and a trunk (network: null)"
+            raise UserError(f"{path}: models.{name}: {MODULES.name}/{name}.py has no `{function}`; give it {entry}")
     return params
 
 

@@ -1,5 +1,6 @@
 """Pictures. Each function writes one PNG file."""
 
+import itertools
 from pathlib import Path
 
 import matplotlib
@@ -37,7 +38,7 @@ def curves(path: Path, histories: dict[str, pd.DataFrame]) -> None:
     """Accuracy and loss against epochs; solid on validation, dashed on training. Columns: training.HISTORY."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 4))
     for axis, name in zip(axes, ("accuracy", "loss"), strict=True):
-        for color, (label, history) in zip(COLORS, histories.items(), strict=False):
+        for color, (label, history) in zip(itertools.cycle(COLORS), histories.items(), strict=False):
             axis.plot(history["epoch"], history[f"val_{name}"], color=color, marker=".", label=label)
             axis.plot(history["epoch"], history[name], color=color, linestyle="--", alpha=0.6)
         axis.set(xlabel="epoch", ylabel=name, title=f"{name}: — validation, - - training")

@@ -1,9 +1,6 @@
 """The table of what came out, written from files only: metrics, and the ensemble's list of architectures."""
 
-from pathlib import Path
-
 from pipeline import paths
-from pipeline.errors import UserError
 from pipeline.files import read_json
 
 # The student notebook that this project grew from: test accuracy, chosen on the test set, on a Colab T4.
@@ -28,7 +25,6 @@ HEADER = (
     "s per 1,000 images",
     "training, s",
 )
-BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 
 def load() -> dict[str, dict]:
@@ -77,19 +73,3 @@ def markdown(metrics: dict[str, dict]) -> str:
     """The table in GitHub's Markdown."""
     lines = [HEADER, ("---",) * len(HEADER), *rows(metrics)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
-def into(readme: Path, table: str) -> bool:
-    """Put the table between the README's markers; return whether that changed the file.
-
-    Raises UserError if the markers are not there.
-    """
-    text = readme.read_text()
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise UserError(f"{readme} needs the lines {BEGIN} and {END}; the table goes between them")
-    new = f"{before}{BEGIN}\n{table}{END}{after}"
-    if new != text:
-        readme.write_text(new)
-    return new != text

@@ -1,4 +1,4 @@
-"""The model that is saved and served: stock Keras layers only, uint8 images in, calibrated probabilities out."""
+"""The model that is saved and served: stock Keras only, uint8 images in, calibrated probabilities out."""
 
 import keras
 from keras import ops

@@ -13,15 +13,15 @@ from mlflow.data.http_dataset_source import HTTPDatasetSource
 from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.types import Schema, TensorSpec
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline import lineage
+from pipeline import lineage, paths
 from pipeline.errors import UserError
 from pipeline.params import Ensemble, Model, Network, Params, Section, Training, Trunk
 from pipeline.preflight import TRACKING
 
-STORE = Path("mlruns")
 warnings.filterwarnings("ignore", message="The structure of `inputs`")  # MLflow predicts the example from a list of one
 SIGNATURE = ModelSignature(
     inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, 32, 32, 3), "images")]),
@@ -31,14 +31,14 @@ SIGNATURE = ModelSignature(
 
 def connect(params: Params) -> None:
     """Point MLflow at the store, and make the experiment at the first use."""
-    server, store = os.environ.get(TRACKING), STORE.resolve()
+    server, store = os.environ.get(TRACKING), paths.STORE.resolve()
     if not server:
         store.mkdir(exist_ok=True)
     mlflow.set_tracking_uri(server or f"sqlite:///{store}/mlflow.db")
     try:
         _open_experiment(params.tracking.experiment, None if server else (store / "artifacts").as_uri())
     except (MlflowException, SQLAlchemyError) as error:
-        raise UserError(f"the MLflow store {mlflow.get_tracking_uri()} cannot be used: {error}"[:400]) from None
+        raise failed(error) from None
     mlflow.set_system_metrics_sampling_interval(params.tracking.system_metrics_interval)
 
 
@@ -61,7 +61,9 @@ def resume(run_id: str, stage: str) -> Iterator[mlflow.ActiveRun]:
     """Go on with a run that a stage before this one ended. Raises UserError if the store has no such run."""
     try:
         run = mlflow.start_run(run_id=run_id)
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise failed(error) from error
         name = stage.partition("@")[2]
         raise UserError(
             f"the store {mlflow.get_tracking_uri()} has no run {run_id}: point {TRACKING} at the store that has it, or "
@@ -80,16 +82,24 @@ def _ending(run: mlflow.ActiveRun) -> Iterator[mlflow.ActiveRun]:
         yield run
     except BaseException as error:
         killed = isinstance(error, KeyboardInterrupt)
-        mlflow.set_tag("ended", f"{type(error).__name__}: {error}"[:250])
-        mlflow.end_run(RunStatus.to_string(RunStatus.KILLED if killed else RunStatus.FAILED))
+        with contextlib.suppress(MlflowException):  # a server that has died must not hide how it ended
+            mlflow.set_tag("ended", f"{type(error).__name__}: {error}"[:250])
+            mlflow.end_run(RunStatus.to_string(RunStatus.KILLED if killed else RunStatus.FAILED))
+        if isinstance(error, MlflowException):
+            raise failed(error) from error
         raise
     mlflow.end_run()
+
+
+def failed(error: Exception) -> UserError:
+    """What to tell the user about a store that does not do what it is asked."""
+    return UserError(f"the MLflow store {mlflow.get_tracking_uri()} failed: {error}"[:400])
 
 
 def log_params(params: Params, model: Model | None, votes: dict[str, float] | None = None) -> None:
     """Log flattened params: the same names for every architecture and the ensemble, `none` where one does not apply.
 
-    `model`: the architecture's entry; None for the ensemble, whose members' weights `votes` are logged.
+    `model`: the architecture's entry; None for the ensemble, whose members' weights `votes` are logged besides.
     """
     sections = {
         "data": params.data.model_dump(exclude={"sources": True, "subset": {"test"}}),

@@ -8,6 +8,7 @@ import numpy as np
 from pipeline import architectures, manifest
 from pipeline.console import Progress
 from pipeline.errors import UserError
+from pipeline.files import replacing
 from pipeline.folding import folded
 from pipeline.params import Params
 
@@ -49,11 +50,11 @@ def cache(trunk: keras.Model, views: list[np.ndarray], path: Path) -> None:
     `views`: uint8 (N, 32, 32, 3) each. The file can be memory-mapped.
     """
     shape = (len(views), len(views[0]), *trunk.output_shape[1:])
-    stored = np.lib.format.open_memmap(path, "w+", "float16", shape)
-    with Progress(path.parent.name, shape[0] * shape[1], "image") as progress:
+    with replacing(path) as temporary, Progress(path.parent.name, shape[0] * shape[1], "image") as progress:
+        stored = np.lib.format.open_memmap(temporary, "w+", "float16", shape)
         for view, images in enumerate(views):
             for start in range(0, shape[1], BATCH):
                 batch = images[start : start + BATCH]
                 stored[view, start : start + BATCH] = trunk.predict_on_batch(batch)
                 progress.update(len(batch))
-    stored.flush()
+        stored.flush()

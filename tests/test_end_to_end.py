@@ -128,8 +128,8 @@ def test_the_runs_line_up_and_hold_what_the_ui_shows(workspace, metrics):
     inputs = workspace.client.get_run(cnn["run_id"]).inputs.dataset_inputs
     assert {entry.dataset.name for entry in inputs} == {"cifar10-train", "cifar10-validation", "cifar10-test"}
     members = {key for key in runs.columns if key.startswith("tags.member.")}
-    assert members <= {f"tags.member.{name}" for name in runs.index}
-    assert any(runs.loc["ensemble", key] == runs.loc[key.removeprefix("tags.member."), "run_id"] for key in members)
+    voters = {key.removeprefix("tags.member."): runs.loc["ensemble", key] for key in members}
+    assert voters == {name: runs.loc[name, "run_id"] for name in workspace.read("ensemble/run.json")["weights"]}
 
 
 def test_the_best_on_validation_is_champion(workspace, metrics):

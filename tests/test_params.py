@@ -26,6 +26,8 @@ MISTAKES = {
     "unknown choice": (["weights", "on_unreachable"], "ignore", "weights.on_unreachable"),
     "bad checksum": (["models", "resnet50v2", "weights", 0, "md5"], "abc", "models.resnet50v2.weights.0.md5"),
     "mistyped key, also missing": (["models", "custom_cnn", "training"], {"epoch": 3}, "training.epoch: unknown key"),
+    "infinite": (["http", "backoff"], float("inf"), "http.backoff"),
+    "model name that MLflow refuses": (["registry", "model"], "a/b", "registry.model"),
     "no trunk": (["models", "mobilenetv2", "trunk"], None, "models.mobilenetv2"),
 }
 
@@ -48,6 +50,24 @@ def test_a_mistake_is_named_in_one_line(mistake, tmp_path):
         params.load(path)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["custom_cnn", "mobilenetv2"])
+def test_an_architecture_with_an_entry_of_the_other_kind_is_named(name, tmp_path):
+    """From scratch or pretrained: what the entry says and what the module has."""
+    models = yaml.safe_load(YAML)["models"]
+    other = models["mobilenetv2" if name == "custom_cnn" else "custom_cnn"]
+    path = tmp_path / "params.yaml"
+    path.write_text(changed(["models", name], other))
+    with pytest.raises(UserError, match=rf"models.{name}: architectures/{name}.py has no `b\w+`; give it"):
+        params.load(path)
+
+
+def test_numbers_as_dvc_writes_them_are_numbers(tmp_path):
+    """`dvc exp run -S` writes 0.00001 as 1e-05, which is text in YAML 1.1."""
+    path = tmp_path / "params.yaml"
+    path.write_text(YAML.replace("weight_decay: 0.0001", "weight_decay: 1e-05"))
+    assert params.load(path).models["mobilenetv2"].training.weight_decay == 1e-5
 
 
 def test_a_missing_key_is_named(tmp_path):

@@ -118,7 +118,7 @@ def test_another_networks_file_under_the_expected_name_is_refused(configured, gi
     assert left() == []
 
 
-def test_a_refused_file_stops_its_own_architecture_only(checked, tmp_path):
+def test_a_refused_file_lets_the_others_be_found(checked, tmp_path):
     entry = checked.models["mobilenetv2"].weights[0]
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / entry.file).write_bytes(OTHER)
@@ -126,6 +126,8 @@ def test_a_refused_file_stops_its_own_architecture_only(checked, tmp_path):
     assert found["status"] == "refused"
     with pytest.raises(UserError, match=entry.file):
         weights.install("mobilenetv2", found, checked)
+    (tmp_path / "weights" / checked.models["resnet50v2"].weights[0].file).write_bytes(OTHER)
+    assert pretrained.find("resnet50v2", checked)["status"] == "refused"
     obtain("custom_cnn", checked)
 
 

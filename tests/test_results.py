@@ -5,7 +5,7 @@ import subprocess
 
 import yaml
 
-from pipeline import results
+from pipeline import readme, results
 from tests.conftest import ROOT
 
 FIGURES = {
@@ -36,11 +36,11 @@ def test_a_skipped_architecture_has_the_reason_and_no_figures():
 
 
 def test_only_what_is_between_the_markers_changes(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
-    assert results.into(readme, "| new |\n")
-    assert readme.read_text() == f"before\n{results.BEGIN}\n| new |\n{results.END}\nafter\n"
-    assert not results.into(readme, "| new |\n")
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    assert readme.insert(path, "| new |\n")
+    assert path.read_text() == f"before\n{readme.BEGIN}\n| new |\n{readme.END}\nafter\n"
+    assert not readme.insert(path, "| new |\n")
 
 
 def test_the_committed_readme_has_the_table_that_the_command_writes():
@@ -50,7 +50,7 @@ def test_the_committed_readme_has_the_table_that_the_command_writes():
         command = ["git", "show", f"HEAD:{name}"]
         return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
-    between = committed("README.md").partition(f"{results.BEGIN}\n")[2].partition(results.END)[0]
+    between = committed("README.md").partition(f"{readme.BEGIN}\n")[2].partition(readme.END)[0]
     if not committed("./").count("metrics/"):
         assert between == ""
         return

