@@ -24,6 +24,7 @@ EVALUATION = Path("plots/evaluation")  # a folder a candidate: confusion.png, mi
 SAMPLES = Path("plots/samples.png")
 REPORTS = Path("reports")  # data.json, results.md, pictures; a folder a candidate: confusion.csv, report.csv
 REGISTRY = Path("registry.json")
+# The top of everything that the graph makes.
 MADE = {path.parts[0] for path in (RAW, MODELS, PREDICTIONS, ENSEMBLE, METRICS, HISTORY, REPORTS, REGISTRY)}
 
 STORE = Path("mlruns")  # MLflow's, unless a server is named: mlflow.db and artifacts
