@@ -1,9 +1,10 @@
-"""What a training step is fed: batches of augmented images, or of a trunk's cached activations."""
+"""What a training step is fed: batches of images to augment, or of a trunk's cached activations."""
 
 import abc
 
 import numpy as np
 
+from pipeline.augmentation import moves
 from pipeline.params import Training
 
 
@@ -23,60 +24,67 @@ class Batches(abc.ABC):
     def __len__(self) -> int:
         return len(self._targets) // self._size
 
-    def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        chosen = self._order[step * self._size : (step + 1) * self._size]
-        return self._inputs(chosen), self._targets[chosen]
+    def _chosen(self, step: int) -> np.ndarray:
+        """Indices of a step's images."""
+        return self._order[step * self._size : (step + 1) * self._size]
 
     @abc.abstractmethod
-    def _inputs(self, chosen: np.ndarray) -> np.ndarray:
-        """What the network is fed for the chosen images."""
+    def __getitem__(self, step: int) -> tuple:
+        """What the network is fed in a step, and one-hot targets float32 (B, 10)."""
 
 
 class AugmentedImages(Batches):
-    """Images uint8 (B, side, side, 3), mirrored every other epoch and translated by up to `shift` pixels.
+    """What `augmentation.Augment` is to do with each image of a batch.
 
-    Which half of the images is mirrored first is random; then they alternate (arXiv:2404.00498, section 3.6). Pixels
-    moved in from outside are reflected ones. In the first epochs, a share `small_share`, the side is `small`, then 32.
+    `index` int32 (B,); `rows` and `columns` float32 (B, side, 32), the maps that mirror the image every other epoch,
+    translate it by up to `shift` pixels and resize it. Which half of the images is mirrored first is random; then they
+    alternate (arXiv:2404.00498, section 3.6). In the first epochs, a share `small_share`, the side is `small`, then
+    `side`. With CutMix (arXiv:1905.04899), a share `cutmix` of the images gets a box of another one, and its share of
+    the target: `other` int32 (B,), `box_rows` and `box_columns` float32 (B, side), 1 inside the box.
     """
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, training: Training, seed: int, epoch: int):
+    def __init__(self, labels: np.ndarray, training: Training, side: int, seed: int, epoch: int):
+        """`side`: pixels, of the pictures that the network is fed in the end."""
+        count = len(labels)
         super().__init__(labels, training.batch_size, seed, epoch)
-        self._images, self._shift = images, training.shift
-        self._side = training.small if epoch < int(training.small_share * training.epochs + 1e-9) else 32
-        first = np.random.default_rng(seed).random(len(images)) < 0.5
-        self._mirrored = first ^ bool(epoch % 2)
-        self._offsets = self._rng.integers(0, 2 * self._shift + 1, (2, len(images)))
+        self._side = training.small if epoch < int(training.small_share * training.epochs + 1e-9) else side
+        self._moves = moves(self._side, training.shift)
+        first = np.random.default_rng(seed).random(count) < 0.5
+        self._mirrored = (first ^ bool(epoch % 2)).astype(int)
+        self._offsets = self._rng.integers(0, 2 * training.shift + 1, (2, count))
+        self._others = self._rng.permutation(count)
+        self._boxes = self._boxes_of(count, training.cutmix) if training.cutmix else None
 
-    def _inputs(self, chosen: np.ndarray) -> np.ndarray:
-        images = self._images[chosen]
-        mirrored = self._mirrored[chosen]
-        images[mirrored] = images[mirrored, :, ::-1]
-        shift = self._shift
-        padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="reflect")
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (32, 32), axis=(1, 2))
-        rows, columns = self._offsets[:, chosen]
-        moved = np.moveaxis(windows[np.arange(len(chosen)), rows, columns], 1, -1)
-        return np.ascontiguousarray(moved) if self._side == 32 else shrink(moved, self._side)
+    def __getitem__(self, step: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        chosen = self._chosen(step)
+        down, across = self._offsets[:, chosen]
+        inputs = {"index": chosen.astype("int32"), "rows": self._moves[0, down]}
+        inputs["columns"] = self._moves[self._mirrored[chosen], across]
+        targets = self._targets[chosen]
+        if self._boxes is not None:
+            others = self._others[chosen]
+            inputs |= {"other": others.astype("int32")}
+            inputs |= {"box_rows": self._boxes[0, chosen], "box_columns": self._boxes[1, chosen]}
+            area = (inputs["box_rows"].mean(axis=1) * inputs["box_columns"].mean(axis=1))[:, None]
+            targets = targets + area * (self._targets[others] - targets)
+        return inputs, targets
 
-
-def shrink(images: np.ndarray, side: int) -> np.ndarray:
-    """Images uint8 (N, 32, 32, 3) to (N, side, side, 3): each pixel is the mean of the area that it covers."""
-    edges = np.linspace(0, 32, side + 1)
-    overlap = np.minimum(edges[1:, None], np.arange(1, 33)) - np.maximum(edges[:-1, None], np.arange(32))
-    weights = (np.maximum(overlap, 0) * side / 32).astype("float32")  # (side, 32), rows sum to 1
-    rows = np.tensordot(images.astype("float32"), weights, ((1,), (1,)))  # N, columns, channels, rows
-    both = np.tensordot(rows, weights, ((1,), (1,)))  # N, channels, rows, columns
-    return np.rint(both.transpose(0, 2, 3, 1)).astype("uint8")
+    def _boxes_of(self, count: int, share: float) -> np.ndarray:
+        """Float32 (2, count, side): 1 in the rows and in the columns of each image's box; a box's area is uniform."""
+        lengths = np.sqrt(self._rng.random(count)) * (self._rng.random(count) < share)
+        centres = self._rng.random((2, count, 1))
+        places = (np.arange(self._side) + 0.5) / self._side
+        return (np.abs(places - centres) < lengths[:, None] / 2).astype("float32")
 
 
 class CachedViews(Batches):
-    """Activations float32 (B, height, width, channels), of one view of each image chosen at random each epoch."""
+    """Activations float32 (B, height, width, channels) of one view of the images; the views take turns."""
 
     def __init__(self, views: np.ndarray, labels: np.ndarray, training: Training, seed: int, epoch: int):
         """`views`: float16 (views, N, height, width, channels), usually memory-mapped."""
         super().__init__(labels, training.batch_size, seed, epoch)
-        self._views = views
-        self._view = self._rng.integers(0, len(views), len(labels))
+        self._view = views[epoch % len(views)]
 
-    def _inputs(self, chosen: np.ndarray) -> np.ndarray:
-        return self._views[self._view[chosen], chosen].astype("float32")
+    def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        chosen = np.sort(self._chosen(step))  # the file is read from front to back
+        return self._view[chosen].astype("float32"), self._targets[chosen]

@@ -1,5 +1,7 @@
-"""The processor that trains: GPU if there is one, the number format it multiplies fastest, XLA."""
+"""The processor that trains: GPUs if there are any, the number format it multiplies fastest, XLA."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,47 +9,75 @@ import keras
 
 from pipeline.params import Compute
 
-BFLOAT16_CPU = {"avx512_bf16", "amx_bf16"}  # flags of CPUs that multiply bfloat16 natively
+# Flags of CPUs that were measured faster with bfloat16. The instructions for vectors gain nothing in pretrained
+# networks, most of whose time goes to depthwise convolutions; those for tiles halve the time of their forward pass.
+SCRATCH, PRETRAINED = {"avx512_bf16", "amx_bf16"}, {"amx_bf16"}
 
 
 @dataclass(frozen=True)
 class Device:
     name: str
+    gpus: int
     precision: str  # Keras dtype policy: float32 or mixed_bfloat16
     xla: bool
 
 
-def prepare(compute: Compute, scratch: bool, seed: int) -> Device:
-    """Seed Python, NumPy and Keras, and set the dtype policy for training.
+def prepare(compute: Compute, faster: set[str], seed: int) -> Device:
+    """Seed Python, NumPy and Keras, and set the dtype policy.
 
-    `precision: auto` is bfloat16 on a GPU of compute capability 8 or more. On a CPU it is bfloat16 only for networks
-    trained from `scratch`, and only where the CPU multiplies it natively: the pretrained networks' depthwise
-    convolutions were measured to gain nothing. XLA is used on GPUs only: on CPUs it was measured 5 to 11 times slower.
+    `precision: auto` is bfloat16 on a GPU of compute capability 8 or more, and with TensorFlow on a CPU that has one of
+    the flags `faster`. With TensorFlow, XLA is used on GPUs only: on CPUs it was measured 5 to 11 times slower.
     """
     keras.utils.set_random_seed(seed)
-    found = gpu()
-    native = found[1] >= 8 if found else scratch and bool(BFLOAT16_CPU & _cpu_flags())
+    jax, found = keras.backend.backend() == "jax", gpus()
+    native = found[0][1] >= 8 if found else not jax and bool(faster & _cpu_flags())
     bfloat16 = native if compute.precision == "auto" else compute.precision == "bfloat16"
-    name, precision = found[0] if found else "CPU", "mixed_bfloat16" if bfloat16 else "float32"
-    device = Device(name, precision, xla=compute.xla and found is not None)
+    name, precision = found[0][0] if found else "CPU", "mixed_bfloat16" if bfloat16 else "float32"
+    device = Device(name, len(found), precision, xla=jax or (compute.xla and bool(found)))
     keras.config.set_dtype_policy(device.precision)
     return device
 
 
-def gpu() -> tuple[str, int] | None:
-    """Name and major compute capability of the first GPU, if there is one."""
+def gpus() -> list[tuple[str, int]]:
+    """Name and major compute capability of each GPU."""
     if keras.backend.backend() == "jax":
         import jax
 
-        gpus = [device for device in jax.devices() if device.platform == "gpu"]
-        return (gpus[0].device_kind, int(float(gpus[0].compute_capability))) if gpus else None
+        found = [device for device in jax.devices() if device.platform == "gpu"]
+        return [(device.device_kind, int(float(device.compute_capability))) for device in found]
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return None
-    details = tf.config.experimental.get_device_details(gpus[0])
-    return details.get("device_name", "GPU"), details.get("compute_capability", (0, 0))[0]
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+    return [(found.get("device_name", "GPU"), found.get("compute_capability", (0, 0))[0]) for found in details]
+
+
+@contextlib.contextmanager
+def spread(batch_size: int, kind: str = "gpu") -> Iterator[int]:
+    """Within the block, networks are built and trained on all GPUs at once, each having its part of a batch.
+
+    Yields how many: the largest number of them that divides `batch_size`; 0 if there are none.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        count = _share([device for device in jax.devices() if device.platform == kind], batch_size)
+        if count > 1:
+            names = [f"{kind}:{number}" for number in range(count)]
+            keras.distribution.set_distribution(keras.distribution.DataParallel(devices=names))
+        yield count
+        keras.distribution.set_distribution(None)
+        return
+    import tensorflow as tf
+
+    devices = tf.config.list_logical_devices(kind.upper())
+    count = _share(devices, batch_size)
+    several = [device.name for device in devices[:count]]
+    with tf.distribute.MirroredStrategy(several).scope() if count > 1 else contextlib.nullcontext():
+        yield count
+
+
+def _share(devices: list, batch_size: int) -> int:
+    return max((count for count in range(1, len(devices) + 1) if batch_size % count == 0), default=0)
 
 
 def _cpu_flags() -> set[str]:

@@ -13,6 +13,7 @@ from pipeline.files import read_yaml
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Shift = Annotated[int, Field(ge=0, le=8)]
 
 
 class Section(BaseModel):
@@ -93,12 +94,15 @@ class WeightsFile(Section):
 
 class Trunk(Section):
     resolution: Annotated[int, Field(ge=32, le=512)]
-    cut: str
-    views: Literal[1, 2]
+    cut: str | None
+    views: Annotated[int, Field(ge=1, le=16)]
+    shift: Shift
 
 
 class Network(Section):
     widths: Annotated[list[Count], Field(min_length=3, max_length=3)]
+    depth: Literal[2, 3]
+    activation: Literal["relu", "silu", "gelu"]
 
 
 class Training(Section):
@@ -112,10 +116,13 @@ class Training(Section):
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0)]
     bias_factor: Positive
+    first_layer: Annotated[float, Field(gt=0, le=1)]
+    ema: Annotated[float, Field(ge=0, lt=1)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    shift: Annotated[int, Field(ge=0, le=8)]
-    small: Annotated[int, Field(ge=16, le=32)]
+    shift: Shift
+    cutmix: Fraction
+    small: Annotated[int, Field(ge=16, le=512)]
     small_share: Annotated[float, Field(ge=0, lt=1)]
     patience: Count
     views: Literal[1, 2, 6]
@@ -133,6 +140,9 @@ class Model(Section):
     def _scratch_or_transfer(self):
         if bool(self.weights) != (self.trunk is not None) or bool(self.weights) == (self.network is not None):
             raise ValueError("give weights and a trunk (network: null), or a network (weights: [], trunk: null)")
+        side = self.trunk.resolution if self.trunk else 32
+        if self.training.small > side:
+            raise ValueError(f"training.small is {self.training.small}: more than the {side} pixels of whole images")
         return self
 
 
@@ -157,6 +167,7 @@ class Registry(Section):
 
 
 class Params(Section):
+    profile: str
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     data: Data
     http: Http

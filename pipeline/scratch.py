@@ -2,8 +2,10 @@
 
 import keras
 
-from pipeline import architectures, cifar10, paths
+from pipeline import architectures, cifar10, device, paths
+from pipeline.augmentation import augmented
 from pipeline.batches import AugmentedImages, one_hot
+from pipeline.cpu import accelerated
 from pipeline.params import Params
 from pipeline.training import Task
 
@@ -14,15 +16,18 @@ def task(name: str, params: Params) -> Task:
     images, labels = cifar10.load(paths.TRAIN)
     validation_images, validation_labels = cifar10.load(paths.VALIDATION)
     build = architectures.get(name).build
-    trained = build(images, settings.network.widths)
+    network = build(images, **settings.network.model_dump())
+    network = network if device.gpu() else accelerated(network)
 
     def finish() -> keras.Model:
         keras.config.set_dtype_policy("float32")
-        network = build(images, settings.network.widths)
-        network.set_weights(trained.get_weights())
-        return network
+        finished = build(images, **settings.network.model_dump())
+        finished.set_weights(network.get_weights())
+        pictures = keras.Input((32, 32, 3), dtype="uint8", name="images")
+        return keras.Model(pictures, finished(keras.ops.cast(pictures, "float32")), name=name)
 
     def batches(epoch: int) -> AugmentedImages:
-        return AugmentedImages(images, labels, settings.training, params.seed, epoch)
+        return AugmentedImages(labels, settings.training, 32, params.seed, epoch)
 
-    return Task(trained, batches, (validation_images, one_hot(validation_labels)), finish)
+    trained = augmented(network, images, settings.training.cutmix > 0)
+    return Task(trained, network, batches, (validation_images, one_hot(validation_labels)), finish)

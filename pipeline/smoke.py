@@ -10,7 +10,7 @@ from pipeline import cifar10, errors, paths, preflight, pretrained, sources
 from pipeline.files import read_yaml, write_yaml
 
 WORKSPACE = Path(".smoke")
-CHANGES = Path("conf/smoke.yaml")
+CHANGES = Path("conf/profile/smoke.yaml")
 RESULTS = ("dvc.lock", "metrics/", "plots/", "reports/", "registry.json")  # tracked, but of another run
 
 
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def make_workspace(folder: Path) -> None:
-    """Copy the files that git does not ignore into `folder`, a repository of its own, with conf/smoke.yaml's params.
+    """Copy the files that git does not ignore into `folder`, a repository of its own, with the params of `CHANGES`.
 
     Data and models that an earlier smoke run left there are kept. Raises UserError outside a git repository.
     """
@@ -40,7 +40,8 @@ def make_workspace(folder: Path) -> None:
     for name in filter(None, found.stdout.split("\0")):
         if Path(name).is_file() and not name.startswith(RESULTS):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(name, folder / name)
+            (folder / name).unlink(missing_ok=True)
+            shutil.copy2(name, folder / name, follow_symlinks=False)
     params = merged(read_yaml(paths.PARAMS), read_yaml(CHANGES))
     params["weights"]["folder"] = str(Path(params["weights"]["folder"]).resolve())
     for source in params["data"]["sources"]:

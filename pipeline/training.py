@@ -1,8 +1,9 @@
 """The training loop: optimizer, schedule, early stopping, history. Keras only, so that any backend can run it."""
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import keras
@@ -12,17 +13,20 @@ from tqdm import tqdm
 
 from pipeline.batches import Batches
 from pipeline.console import verbosity
+from pipeline.device import Device
 from pipeline.errors import UserError
 from pipeline.params import Training
 
+VALIDATED = 500  # images a forward pass
 HISTORY = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """What `scratch` and `transfer` hand to `fit`, and how the outcome becomes a network for images."""
+    """What `scratch`, `transfer` and `finetuning` hand to `fit`, and how the outcome becomes a network for images."""
 
-    network: keras.Model  # what is trained: inputs to logits (N, 10)
+    trained: keras.Model  # what the batches are fed to: their inputs to logits (N, 10)
+    network: keras.Model  # shares the trained layers: validation inputs to logits
     batches: Callable[[int], Batches]  # of an epoch, counted from 0
     validation: tuple[np.ndarray, np.ndarray]  # inputs, one-hot targets float32 (N, 10)
     finish: Callable[[], keras.Model]  # float32 network with the trained weights: uint8 images to logits
@@ -46,80 +50,146 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         return names | {"peak_at": self._peak_at, "end": self._end}
 
 
-def make_optimizer(training: Training, steps: int) -> keras.optimizers.Optimizer:
-    """Return AdamW or Nesterov SGD with decoupled weight decay, which spares biases and normalisation."""
+def make_optimizer(training: Training, steps: int, factors: dict[str, float]) -> keras.optimizers.Optimizer:
+    """Return AdamW or Nesterov SGD with decoupled weight decay, which spares biases and normalisation.
+
+    `factors`: by a variable's path, what its learning rate is multiplied by; 1 where there is none.
+    """
     schedule = OneCycle(training.learning_rate, steps, training.start, training.peak_at, training.end)
     kind = {"adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}[training.optimizer]
-    momentum = {"beta_1": training.momentum}
+    settings = {"weight_decay": training.weight_decay}
     if training.optimizer == "sgd":
-        momentum = {"momentum": training.momentum, "nesterov": training.momentum > 0}
+        settings |= {"momentum": training.momentum, "nesterov": training.momentum > 0}
+    else:
+        settings |= {"beta_1": training.momentum}
+    if training.ema:
+        settings |= {"use_ema": True, "ema_momentum": training.ema}
 
-    class FastBiases(kind):
-        """Multiplies the learning rate of the normalisation biases (arXiv:2404.00498, section 3.4)."""
+    class OwnRates(kind):
+        """A learning rate for each variable."""
 
         def update_step(self, gradient, variable, learning_rate):
             # TensorFlow hands over its own variable, under a name of its own.
-            name = self._trainable_variables[self._get_variable_index(variable)].name
-            factor = training.bias_factor if name == "beta" else 1
-            super().update_step(gradient, variable, learning_rate * factor)
+            path = self._trainable_variables[self._get_variable_index(variable)].path
+            super().update_step(gradient, variable, learning_rate * factors.get(path, 1.0))
 
-    optimizer = FastBiases(schedule, weight_decay=training.weight_decay, **momentum)
+    optimizer = OwnRates(schedule, **settings)
     optimizer.exclude_from_weight_decay(var_names=["beta", "gamma", "bias"])
     return optimizer
 
 
-def fit(task: Task, training: Training, xla: bool, on_epoch: Callable[[dict], None]) -> pd.DataFrame:
+def learning_rate_factors(network: keras.Model, training: Training) -> dict[str, float]:
+    """By a variable's path: `bias_factor` for the normalisations' biases (arXiv:2404.00498, section 3.4), times the
+    layer's own, which rises geometrically from `first_layer` to 1 at the last layer (arXiv:1801.06146, section 3.2).
+    """
+    layers = [
+        layer for layer in network._flatten_layers(include_self=False, recursive=True) if layer._trainable_variables
+    ]
+    factors = {}
+    for number, layer in enumerate(layers, start=1):
+        own = training.first_layer ** (1 - number / len(layers))
+        for variable in layer._trainable_variables:
+            factors[variable.path] = own * (training.bias_factor if variable.name == "beta" else 1.0)
+    return factors
+
+
+def fit(task: Task, training: Training, device: Device, on_epoch: Callable[[dict], None]) -> pd.DataFrame:
     """Train the task's network; it ends with the weights of the epoch that had the best validation accuracy.
 
-    Training stops early after `training.patience` epochs without a better one. `on_epoch` is told each row of the
-    history as it comes. Returns the history, a row an epoch, columns HISTORY; accuracies are fractions, seconds are
-    wall-clock. Raises UserError when the loss is not finite.
+    With `training.ema`, those are the moving averages of the trained weights. Training stops early after
+    `training.patience` epochs without a better one. `on_epoch` is told each row of the history as it comes. Returns the
+    history, a row an epoch, columns HISTORY; accuracies are fractions, seconds are wall-clock. Raises UserError when
+    the loss is not finite.
     """
-    network = task.network
-    network.compile(
-        optimizer=make_optimizer(training, training.epochs * len(task.batches(0))),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=training.label_smoothing),
-        metrics=["accuracy"],
-        jit_compile=xla,
-    )
-    rows, best, best_weights = [], -1.0, None
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=training.label_smoothing)
+    if device.gpus > 1 and keras.backend.backend() == "tensorflow":  # with JAX they see the whole batch anyway
+        for layer in task.network._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True
+    factors = learning_rate_factors(task.network, training)
+    optimizer = make_optimizer(training, training.epochs * len(task.batches(0)), factors)
+    task.network.compile(loss=loss, metrics=["accuracy"], jit_compile=device.xla)
+    task.trained.compile(optimizer, loss=loss, metrics=["accuracy"], jit_compile=device.xla)
+    rows, best, best_weights, since = [], -1.0, None, 0
     for epoch in range(training.epochs):
-        rows.append(_train_epoch(task, training, epoch))
+        began = time.perf_counter()
+        row = {"epoch": epoch + 1} | _train(task.trained, task.batches(epoch), epoch, device)
+        with _averaged(task.trained):
+            validated = task.network.evaluate(*task.validation, batch_size=VALIDATED, verbose=0, return_dict=True)
+            since += 1
+            if validated["accuracy"] > best:
+                best, best_weights, since = validated["accuracy"], task.network.get_weights(), 0
+        row |= {f"val_{name}": value for name, value in validated.items()}
+        row["learning_rate"] = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+        row["seconds"] = time.perf_counter() - began
+        rows.append({name: row[name] if name == "epoch" else float(row[name]) for name in HISTORY})
         on_epoch(rows[-1])
         _say(rows, training.epochs)
-        if rows[-1]["val_accuracy"] > best:
-            best, best_weights, since = rows[-1]["val_accuracy"], network.get_weights(), 0
-        else:
-            since += 1
         if since == training.patience:
             print(f"no better validation accuracy in {since} epochs: stopping early")
             break
-    network.set_weights(best_weights)
+    task.network.set_weights(best_weights)
     return pd.DataFrame(rows, columns=HISTORY)
 
 
-def _train_epoch(task: Task, training: Training, epoch: int) -> dict:
-    """One pass over the batches, step by step, then validation.
+def _train(network: keras.Model, batches: Batches, epoch: int, device: Device) -> dict[str, float]:
+    """One pass over the batches. Returns the means of loss and accuracy over the images."""
+    if device.gpus:  # steps are queued, and one batch is spread over all GPUs
+        figures = network.fit(_Queue(batches), epochs=1, shuffle=False, verbose=0).history
+        figures = {name: values[0] for name, values in figures.items()}
+    else:
+        # Not Keras' `fit`: with TensorFlow, its Python generator blocks a thread of the pool that computes, which on
+        # two cores leaves one of them idle for most of the time.
+        steps = tqdm(
+            range(len(batches)),
+            f"epoch {epoch + 1}",
+            unit="step",
+            leave=False,
+            file=sys.stdout,
+            disable=verbosity() != 1,
+        )
+        seen = []  # figures of each batch alone; all are of one size
+        for step in steps:
+            seen.append(network.train_on_batch(*batches[step], return_dict=True))
+            _check(seen[-1])
+        figures = {name: float(np.mean([figures[name] for figures in seen])) for name in seen[0]}
+    _check(figures)
+    return figures
 
-    Not Keras' `fit`: with TensorFlow, its Python generator blocks a thread of the pool that computes, which on two
-    cores leaves one of them idle for most of the time.
-    """
-    began = time.perf_counter()
-    network, batches = task.network, task.batches(epoch)
-    seen = []  # figures of each batch alone; all are of one size, so that their means are means over the images
-    steps = tqdm(
-        range(len(batches)), f"epoch {epoch + 1}", unit="step", leave=False, file=sys.stdout, disable=verbosity() != 1
-    )
-    for step in steps:
-        seen.append(network.train_on_batch(*batches[step], return_dict=True))
-        if not np.isfinite(seen[-1]["loss"]):
-            raise UserError("training diverged: the loss is NaN or infinite; lower training.learning_rate")
-    validated = network.evaluate(*task.validation, batch_size=training.batch_size, verbose=0, return_dict=True)
-    row = {name: np.mean([step[name] for step in seen]) for name in seen[0]}
-    row |= {"epoch": epoch + 1} | {f"val_{name}": value for name, value in validated.items()}
-    row["learning_rate"] = float(keras.ops.convert_to_numpy(network.optimizer.learning_rate))
-    row["seconds"] = time.perf_counter() - began
-    return {name: row[name] if name == "epoch" else float(row[name]) for name in HISTORY}
+
+def _check(figures: dict[str, float]) -> None:
+    if not np.isfinite(figures["loss"]):
+        raise UserError("training diverged: the loss is NaN or infinite; lower training.learning_rate")
+
+
+class _Queue(keras.utils.PyDataset):
+    """Batches as Keras' `fit` takes them."""
+
+    def __init__(self, batches: Batches):
+        super().__init__()
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, step: int) -> tuple:
+        return self._batches[step]
+
+
+@contextlib.contextmanager
+def _averaged(network: keras.Model) -> Iterator[None]:
+    """Within the block, the moving averages, if the optimizer keeps any, are the network's weights."""
+    if not network.optimizer.use_ema:
+        yield
+        return
+    variables = network.trainable_variables
+    own = [np.array(variable) for variable in variables]
+    network.optimizer.finalize_variable_values(variables)
+    for variable in variables:
+        variable.assign(np.array(variable))  # or JAX would give away the memory of the averages with the network's
+    yield
+    for variable, value in zip(variables, own, strict=True):
+        variable.assign(value)
 
 
 def _say(rows: list[dict], epochs: int) -> None:

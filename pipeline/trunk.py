@@ -1,5 +1,6 @@
 """The frozen trunk of a pretrained backbone: where it is cut, and its activations, computed once."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
@@ -8,16 +9,16 @@ import numpy as np
 from pipeline import architectures, manifest
 from pipeline.console import Progress
 from pipeline.errors import UserError
-from pipeline.files import replacing
+from pipeline.files import checksum, read_json, replacing
 from pipeline.folding import folded
 from pipeline.params import Params
 
 BATCH = 250  # images a forward pass
 
 
-def load_backbone(name: str, params: Params) -> keras.Model:
-    """The architecture's backbone with its ImageNet weights, at the resolution of params."""
-    return architectures.get(name).backbone(params.models[name].trunk.resolution, manifest.weights_path(name))
+def load_backbone(name: str, params: Params, resolution: int | None) -> keras.Model:
+    """The architecture's backbone with its ImageNet weights; with None, for pictures of any size."""
+    return architectures.get(name).backbone(resolution, manifest.weights_path(name))
 
 
 def split(backbone: keras.Model, cut: str) -> tuple[keras.Model, keras.Model]:
@@ -33,28 +34,42 @@ def split(backbone: keras.Model, cut: str) -> tuple[keras.Model, keras.Model]:
 
 
 def trunk(lower: keras.Model) -> keras.Model:
-    """Uint8 images (N, 32, 32, 3), enlarged bilinearly to the backbone's resolution, to activations.
+    """Uint8 images (N, 32, 32, 3) to activations.
 
     `lower` is run as it is in inference, with its batch normalisation folded in.
     """
+    return enlarged(folded(lower), lower.input_shape[1])
+
+
+def enlarged(network: keras.Model, resolution: int) -> keras.Model:
+    """A network of float pictures as one of uint8 images (N, 32, 32, 3), enlarged bilinearly to `resolution` pixels."""
     images = keras.Input((32, 32, 3), dtype="uint8", name="images")
-    resolution = lower.input_shape[1]
     # Not the layer Resizing: in Keras 3.15 it puts what follows into training mode when the model is called directly.
     pixels = keras.ops.image.resize(keras.ops.cast(images, "float32"), (resolution, resolution), "bilinear")
-    return keras.Model(images, folded(lower)(pixels), name="trunk")
+    return keras.Model(images, network(pixels), name="enlarged")
 
 
-def cache(trunk: keras.Model, views: list[np.ndarray], path: Path) -> None:
+def cache(trunk: keras.Model, views: Iterable[np.ndarray], shape: tuple[int, int], path: Path) -> None:
     """Write the trunk's activations of the views, float16 (views, N, height, width, channels), as a .npy file.
 
-    `views`: uint8 (N, 32, 32, 3) each. The file can be memory-mapped.
+    `views`: uint8 (N, 32, 32, 3) each. `shape`: how many views, and N. The file can be memory-mapped.
     """
-    shape = (len(views), len(views[0]), *trunk.output_shape[1:])
     with replacing(path) as temporary, Progress(path.parent.name, shape[0] * shape[1], "image") as progress:
-        stored = np.lib.format.open_memmap(temporary, "w+", "float16", shape)
+        stored = np.lib.format.open_memmap(temporary, "w+", "float16", (*shape, *trunk.output_shape[1:]))
         for view, images in enumerate(views):
             for start in range(0, shape[1], BATCH):
                 batch = images[start : start + BATCH]
                 stored[view, start : start + BATCH] = trunk.predict_on_batch(batch)
                 progress.update(len(batch))
         stored.flush()
+
+
+def cached(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The train and the validation images' activations, float16 (views, N, height, width, channels), memory-mapped.
+
+    Raises UserError if a file is missing, or is not whole as stage `trunk` wrote it.
+    """
+    for name, digest in read_json(folder / "trunk.json")["sha256"].items():
+        if not (folder / name).is_file() or checksum(folder / name) != digest:
+            raise UserError(f"{folder / name} is missing or damaged; run `dvc repro --force trunk@{folder.name}`")
+    return np.load(folder / "train.npy", mmap_mode="r"), np.load(folder / "validation.npy", mmap_mode="r")

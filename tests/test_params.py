@@ -2,9 +2,10 @@
 
 import re
 
+import hydra
 import pytest
 import yaml
-from pydantic import BaseModel
+from omegaconf import OmegaConf
 
 from pipeline import params
 from pipeline.params import UserError
@@ -28,6 +29,11 @@ MISTAKES = {
     "mistyped key, also missing": (["models", "custom_cnn", "training"], {"epoch": 3}, "training.epoch: unknown key"),
     "infinite": (["http", "backoff"], float("inf"), "http.backoff"),
     "model name that MLflow refuses": (["registry", "model"], "a/b", "registry.model"),
+    "small above whole": (
+        ["models", "custom_cnn", "training", "small"],
+        40,
+        "models.custom_cnn: Value error, training.small",
+    ),
     "no trunk": (["models", "mobilenetv2", "trunk"], None, "models.mobilenetv2"),
 }
 
@@ -141,12 +147,24 @@ def test_the_readme_and_the_code_name_the_same_environment_variables():
     assert named == set(re.findall(r'"((?:CIFAR10|MLFLOW)_[A-Z_0-9]+)"', source))
 
 
-def test_smoke_changes_only_keys_that_exist(checked):
-    def keys(tree: dict, values: dict | BaseModel) -> None:
-        values = values if isinstance(values, dict) else values.model_dump()
+@pytest.mark.parametrize("profile", sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml")))
+def test_a_profile_is_laid_over_params_as_dvc_does_it(profile, tmp_path, checked):
+    """`dvc exp run -S profile=NAME` composes conf/ with Hydra, and writes the outcome to params.yaml."""
+    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base=None):
+        composed = OmegaConf.to_yaml(hydra.compose("config", [f"profile={profile}"]))
+    path = tmp_path / "params.yaml"
+    path.write_text(composed)
+    laid_over = params.load(path)
+    assert laid_over.profile == profile
+    assert (laid_over == checked) == (profile == "default")
+
+
+def test_profiles_change_only_keys_that_exist(checked):
+    def check(tree: dict, values: dict) -> None:
         for key, value in tree.items():
             assert key in values
             if isinstance(value, dict):
-                keys(value, values[key])
+                check(value, values[key])
 
-    keys(yaml.safe_load((ROOT / "conf/smoke.yaml").read_text()), checked)
+    for path in (ROOT / "conf/profile").glob("*.yaml"):
+        check(yaml.safe_load(path.read_text()), checked.model_dump())

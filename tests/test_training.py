@@ -6,9 +6,13 @@ import pytest
 
 from pipeline import training
 from pipeline.architectures import custom_cnn
+from pipeline.augmentation import augmented
 from pipeline.batches import AugmentedImages, one_hot
+from pipeline.device import Device
 from pipeline.errors import UserError
 from pipeline.training import OneCycle, Task
+
+CPU = Device("CPU", 0, "float32", xla=keras.backend.backend() == "jax")
 
 
 @pytest.fixture
@@ -23,12 +27,13 @@ def task(images, settings):
 
     def make() -> Task:
         keras.utils.set_random_seed(3)
-        network = custom_cnn.build(pictures, [8, 8, 8])
+        network = custom_cnn.build(pictures, [8, 8, 8], 2, "relu")
 
         def batches(epoch):
-            return AugmentedImages(pictures, labels, settings, 0, epoch)
+            return AugmentedImages(labels, settings, 32, 0, epoch)
 
-        return Task(network, batches, (pictures[:50], one_hot(labels[:50])), lambda: network)
+        trained = augmented(network, pictures, settings.cutmix > 0)
+        return Task(trained, network, batches, (pictures[:50], one_hot(labels[:50])), lambda: network)
 
     return make
 
@@ -41,7 +46,7 @@ def test_the_learning_rate_rises_to_its_peak_and_falls():
 
 def test_the_history_has_a_row_an_epoch_and_is_told_as_it_comes(task, settings):
     told = []
-    history = training.fit(task(), settings, False, told.append)
+    history = training.fit(task(), settings, CPU, told.append)
     assert list(history.columns) == training.HISTORY
     assert history["epoch"].tolist() == [1, 2, 3]
     assert history.to_dict("records") == told
@@ -52,19 +57,17 @@ def test_an_epochs_figures_are_means_over_its_images(images, settings):
     network = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(10)])
     network.layers[-1].kernel.assign(network.layers[-1].kernel / 255)
     still = settings.model_copy(update={"epochs": 1, "learning_rate": 1e-20, "weight_decay": 0.0})
-    made = Task(
-        network, lambda epoch: AugmentedImages(pictures, images[1][:200], still, 0, epoch), (pictures, labels), None
-    )
-    row = training.fit(made, still, False, lambda row: None).iloc[0]
-    seen, targets = zip(*(made.batches(0)[step] for step in range(len(made.batches(0)))), strict=True)
-    loss, accuracy = network.evaluate(np.concatenate(seen), np.concatenate(targets), verbose=0)
+    batches = [(pictures[start : start + 50], labels[start : start + 50]) for start in range(0, 200, 50)]
+    made = Task(network, network, lambda epoch: batches, (pictures, labels), None)
+    row = training.fit(made, still, CPU, lambda row: None).iloc[0]
+    loss, accuracy = network.evaluate(pictures, labels, verbose=0)
     assert (row["loss"], row["accuracy"]) == (pytest.approx(loss, rel=1e-5), pytest.approx(accuracy))
 
 
 def test_the_same_seed_gives_the_same_weights(task, settings):
     first, second = task(), task()
     for made in (first, second):
-        training.fit(made, settings, False, lambda row: None)
+        training.fit(made, settings, CPU, lambda row: None)
     for one, other in zip(first.network.get_weights(), second.network.get_weights(), strict=True):
         assert np.array_equal(one, other)
 
@@ -73,7 +76,7 @@ def test_the_best_epoch_is_kept_and_training_stops_early(task, settings):
     """A learning rate that ruins the network after its first epochs: the weights are those of the best one."""
     made = task()
     ruinous = settings.model_copy(update={"epochs": 12, "patience": 2, "learning_rate": 30.0, "peak_at": 0.99})
-    history = training.fit(made, ruinous, False, lambda row: None)
+    history = training.fit(made, ruinous, CPU, lambda row: None)
     inputs, targets = made.validation
     accuracy = (made.network.predict(inputs, verbose=0).argmax(1) == targets.argmax(1)).mean()
     assert accuracy == pytest.approx(history["val_accuracy"].max())
@@ -83,17 +86,46 @@ def test_the_best_epoch_is_kept_and_training_stops_early(task, settings):
 def test_a_loss_that_is_not_a_number_is_a_users_error(task, settings):
     wild = settings.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(UserError, match=r"diverged: .* lower training.learning_rate"):
-        training.fit(task(), wild, False, lambda row: None)
+        training.fit(task(), wild, CPU, lambda row: None)
 
 
 def test_biases_learn_faster_and_do_not_decay(settings):
-    def step(name: str) -> float:
-        variable = keras.Variable([1.0], name=name)
-        optimizer = training.make_optimizer(settings.model_copy(update={"momentum": 0.0, "weight_decay": 0.1}), 10)
+    network = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Conv2D(1, 1), keras.layers.BatchNormalization()])
+    convolution, normalisation = network.layers
+    factors = training.learning_rate_factors(network, settings)
+
+    def step(variable) -> float:
+        variable.assign(np.ones(variable.shape))
+        optimizer = training.make_optimizer(
+            settings.model_copy(update={"momentum": 0.0, "weight_decay": 0.1}), 10, factors
+        )
         optimizer.build([variable])
-        optimizer.apply([keras.ops.convert_to_tensor([1.0])])
-        return 1 - float(variable[0])
+        optimizer.apply([keras.ops.ones(variable.shape)])
+        return 1 - float(keras.ops.mean(variable))
 
     rate = settings.learning_rate * settings.start
-    assert step("beta") == pytest.approx(rate * settings.bias_factor, rel=1e-4)
-    assert step("kernel") == pytest.approx(rate * (1 + 0.1), rel=1e-2)
+    assert step(normalisation.beta) == pytest.approx(rate * settings.bias_factor, rel=1e-4)
+    assert step(normalisation.gamma) == pytest.approx(rate, rel=1e-2)
+    assert step(convolution.kernel) == pytest.approx(rate * (1 + 0.1), rel=1e-2)
+
+
+def test_the_first_layers_learn_more_slowly(settings):
+    network = keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(2) for _ in range(4))])
+    factors = training.learning_rate_factors(network, settings.model_copy(update={"first_layer": 0.1}))
+    rates = [factors[layer.kernel.path] for layer in network.layers]
+    assert rates == pytest.approx([0.1**0.75, 0.1**0.5, 0.1**0.25, 1.0])
+
+
+def test_the_moving_average_of_the_weights_is_what_is_kept(task, settings):
+    """With an average that keeps nearly all of itself, the network stays close to where it started."""
+    plain, averaged = task(), task()
+    start = plain.network.get_weights()
+    training.fit(plain, settings, CPU, lambda row: None)
+    training.fit(averaged, settings.model_copy(update={"ema": 0.999}), CPU, lambda row: None)
+
+    def moved(made) -> float:
+        names = [weight.name for weight in made.network.weights]
+        pairs = zip(names, start, made.network.get_weights(), strict=True)
+        return max(np.abs(one - other).max() for name, one, other in pairs if name == "kernel")
+
+    assert 0 < moved(averaged) < 0.1 * moved(plain)

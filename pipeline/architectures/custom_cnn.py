@@ -1,7 +1,8 @@
 """A small convolutional network trained from scratch.
 
-Layout and initialisation follow airbench94 (Keller Jordan, 2024, https://arxiv.org/abs/2404.00498): a frozen
-whitening convolution, three blocks of two 3x3 convolutions, Dirac initialisation, batch normalisation without scale.
+Layout and initialisation follow airbench94 and 96 (Keller Jordan, 2024, https://arxiv.org/abs/2404.00498): a frozen
+whitening convolution, three blocks of two or three 3x3 convolutions, Dirac initialisation, batch normalisation without
+scale.
 """
 
 import keras
@@ -14,19 +15,25 @@ PIXEL_MEAN = np.array([125.3, 123.0, 113.9])
 PIXEL_STD = np.array([63.0, 62.1, 66.7])
 
 
-def build(images: np.ndarray, widths: list[int]) -> keras.Model:
-    """Return the untrained network: uint8 images (N, side, side, 3), side 16 to 32, in; float32 logits (N, 10) out.
+def build(images: np.ndarray, widths: list[int], depth: int, activation: str) -> keras.Model:
+    """Return the untrained network: float pictures (N, side, side, 3) in 0 to 255 in, float32 logits (N, 10) out.
 
     `images`: uint8 (N, 32, 32, 3), training images whose 2x2 patches the first convolution whitens.
-    `widths`: channels of the three blocks.
+    `widths`: channels of the three blocks. `depth`: convolutions of a block, 2, or 3 with a shortcut past the last one.
     """
-    inputs = keras.Input((None, None, 3), dtype="uint8", name="images")
+    inputs = keras.Input((None, None, 3), name="pixels")
     x = keras.layers.Rescaling((1 / PIXEL_STD).tolist(), (-PIXEL_MEAN / PIXEL_STD).tolist(), name="scale")(inputs)
     x = keras.layers.Conv2D(2 * PATCH * PATCH * 3, PATCH, use_bias=False, trainable=False, name="whiten")(x)
-    x = keras.layers.Activation("gelu", name="whiten_gelu")(x)
+    x = keras.layers.Activation(activation, name="whiten_act")(x)
     for block, width in enumerate(widths, start=1):
-        x = _convolution(x, width, pool=True, name=f"block{block}a")
-        x = _convolution(x, width, pool=False, name=f"block{block}b")
+        x = _convolution(x, width, f"block{block}a", pool=True)
+        x = keras.layers.Activation(activation, name=f"block{block}a_act")(x)
+        shortcut = x = keras.layers.Activation(activation, name=f"block{block}b_act")(
+            _convolution(x, width, f"block{block}b")
+        )
+        if depth == 3:
+            x = keras.layers.Add(name=f"block{block}_add")([_convolution(x, width, f"block{block}c"), shortcut])
+            x = keras.layers.Activation(activation, name=f"block{block}c_act")(x)
     x = keras.layers.GlobalMaxPooling2D(name="pool")(x)
     x = keras.layers.Dense(10, use_bias=False, name="dense")(x)
     logits = keras.layers.Rescaling(LOGIT_SCALE, dtype="float32", name="logits")(x)
@@ -38,7 +45,7 @@ def build(images: np.ndarray, widths: list[int]) -> keras.Model:
     return model
 
 
-def _convolution(x, width: int, pool: bool, name: str):
+def _convolution(x, width: int, name: str, pool: bool = False):
     kaiming = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
     convolution = keras.layers.Conv2D(
         width, 3, padding="same", use_bias=False, kernel_initializer=kaiming, name=f"{name}_conv"
@@ -46,8 +53,7 @@ def _convolution(x, width: int, pool: bool, name: str):
     x = convolution(x)
     if pool:
         x = keras.layers.MaxPooling2D(2, name=f"{name}_pool")(x)
-    x = keras.layers.BatchNormalization(momentum=0.8, epsilon=1e-6, scale=False, name=f"{name}_bn")(x)
-    return keras.layers.Activation("gelu", name=f"{name}_gelu")(x)
+    return keras.layers.BatchNormalization(momentum=0.8, epsilon=1e-5, scale=False, name=f"{name}_bn")(x)
 
 
 def whitening(images: np.ndarray) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Stage `train@ARCH`: trains one architecture, in one MLflow run, and saves the model that will be served."""
 
+import math
 import resource
 import time
 
 from pipeline import cifar10, errors, manifest, paths, preflight
 from pipeline.console import verbosity
-from pipeline.files import fresh_folder, replacing, write_array, write_json
+from pipeline.files import fresh_folder, read_json, replacing, write_array, write_json
 from pipeline.params import Params
 
 NEEDED = 300_000_000  # bytes
@@ -29,12 +30,14 @@ def train(name: str, params: Params, weights: dict) -> None:
     from pipeline import tracking
 
     tracking.connect(params)  # before the seconds that TensorFlow takes to import
-    from pipeline import calibration, device, scratch, serving, training, transfer
+    from pipeline import calibration, device, finetuning, scratch, serving, training, transfer
 
     folder, history_csv = paths.MODELS / name, paths.HISTORY / f"{name}.csv"
     settings = params.models[name]
     images, labels = cifar10.load(paths.VALIDATION)
-    used = device.prepare(params.compute, scratch=not settings.weights, seed=params.seed)
+    kind = scratch if not settings.weights else transfer if settings.trunk.cut else finetuning
+    # The part of a transferred network that is trained gains nothing from bfloat16 on any CPU.
+    used = device.prepare(params.compute, device.SCRATCH if kind is scratch else set(), params.seed)
     tags = {f"weights.{key}": str(value) for key, value in weights.items()}
     tags |= {"device": used.name, "precision": used.precision, "xla": str(used.xla)}
     with tracking.start(name, f"train@{name}", tags) as run:
@@ -43,9 +46,11 @@ def train(name: str, params: Params, weights: dict) -> None:
         tracking.log_dataset(paths.VALIDATION, images, labels, "validation")
 
         began = time.perf_counter()
-        task = (transfer if settings.weights else scratch).task(name, params)
-        history = training.fit(task, settings.training, used.xla, tracking.log_epoch)
+        with device.spread(math.gcd(settings.training.batch_size, training.VALIDATED)):
+            task = kind.task(name, params)
+            history = training.fit(task, settings.training, used, tracking.log_epoch)
         seconds = time.perf_counter() - began
+        trunk_seconds = read_json(paths.TRUNKS / name / "trunk.json").get("seconds", 0.0)
 
         network = serving.averaged(task.finish(), settings.training.views)
         logits = network.predict(images, settings.training.batch_size, verbosity())
@@ -59,7 +64,8 @@ def train(name: str, params: Params, weights: dict) -> None:
 
         cost = {
             "epochs": len(history),
-            "train_seconds": seconds,
+            "train_seconds": seconds + trunk_seconds,
+            "trunk_seconds": trunk_seconds,
             "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,  # Linux counts in KiB
             "temperature": temperature,
             "parameters": model.count_params(),

@@ -1,9 +1,12 @@
 """Stage `trunk@ARCH`: the frozen trunk's activations of the train and the validation images, computed once."""
 
+import time
+from collections.abc import Iterator
+
 import numpy as np
 
 from pipeline import cifar10, errors, manifest, paths, preflight
-from pipeline.files import fresh_folder, write_json
+from pipeline.files import checksum, fresh_folder, write_json
 from pipeline.params import Params
 
 
@@ -11,8 +14,10 @@ def main() -> None:
     name, params = preflight.check_model()
     entry = manifest.read(name)
     folder = fresh_folder(paths.TRUNKS / name)
-    if entry["status"] != "ready":
-        reason = entry.get("reason") or entry["origin"]
+    reason = entry.get("reason") or entry["origin"] if entry["status"] != "ready" else None
+    if entry["status"] == "ready" and params.models[name].trunk.cut is None:
+        reason = "all layers are trained"
+    if reason:
         write_json(folder / "trunk.json", {"cached": False, "reason": reason})
         print(f"{name}: no trunk: {reason}")
         return
@@ -25,25 +30,35 @@ def compute(name: str, params: Params) -> None:
 
     train, _ = cifar10.load(paths.TRAIN)
     validation, _ = cifar10.load(paths.VALIDATION)
-    device.prepare(params.compute, scratch=False, seed=params.seed)
+    used = device.prepare(params.compute, device.PRETRAINED, params.seed)
     settings = params.models[name].trunk
-    lower, _ = split(load_backbone(name, params), settings.cut)
+    lower, _ = split(load_backbone(name, params, settings.resolution), settings.cut)
     frozen = trunk(lower)
     folder = paths.TRUNKS / name
     images = settings.views * len(train) + len(validation)
     errors.require_space(folder, images * int(np.prod(frozen.output_shape[1:])) * 2)
-    cache(frozen, views_of(train, settings.views, params.seed), folder / "train.npy")
-    cache(frozen, [validation], folder / "validation.npy")
-    write_json(folder / "trunk.json", {"cached": True, "activation": frozen.output_shape[1:]})
+    began = time.perf_counter()
+    views = views_of(train, settings.views, settings.shift, params.seed)
+    cache(frozen, views, (settings.views, len(train)), folder / "train.npy")
+    cache(frozen, [validation], (1, len(validation)), folder / "validation.npy")
+    made = {"cached": True, "activation": frozen.output_shape[1:], "device": used.name, "precision": used.precision}
+    made |= {"seconds": time.perf_counter() - began}
+    made |= {"sha256": {path.name: checksum(path) for path in sorted(folder.glob("*.npy"))}}
+    write_json(folder / "trunk.json", made)
 
 
-def views_of(images: np.ndarray, views: int, seed: int) -> list[np.ndarray]:
-    """The images and their mirror images (2 views), or of each image one of the two at random (1 view)."""
-    mirrored = images[:, :, ::-1]
-    if views == 2:
-        return [images, mirrored]
-    chosen = np.random.default_rng(seed).random(len(images)) < 0.5
-    return [np.where(chosen[:, None, None, None], mirrored, images)]
+def views_of(images: np.ndarray, views: int, shift: int, seed: int) -> Iterator[np.ndarray]:
+    """Views of the images: half of them mirrored, in the next view the others, each moved by up to `shift` pixels.
+
+    `images`: uint8 (N, 32, 32, 3), as each view is. Pixels moved in from outside are reflected ones.
+    """
+    rng = np.random.default_rng(seed)
+    first, number = rng.random(len(images)) < 0.5, np.arange(len(images))
+    padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="reflect")
+    for view in range(views):
+        down, across = rng.integers(0, 2 * shift + 1, (2, len(images), 1)) + np.arange(32)
+        across = np.where((first ^ bool(view % 2))[:, None], across[:, ::-1], across)
+        yield padded[number[:, None, None], down[:, :, None], across[:, None, :]]
 
 
 if __name__ == "__main__":

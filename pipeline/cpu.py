@@ -1,4 +1,4 @@
-"""Depthwise convolution of small feature maps as matrix products, whose gradient is much faster on a CPU."""
+"""Layers that compute what stock ones do, but are trained much faster on a CPU. A saved model has the stock ones."""
 
 import keras
 import numpy as np
@@ -9,11 +9,37 @@ from keras import ops
 KERNEL, SIDE = 5, 7
 
 
+class FusedNormalization(keras.layers.BatchNormalization):
+    """BatchNormalization over all axes but the last, in training one operation of TensorFlow instead of ten.
+
+    With the other backends, whose compiler fuses the ten, and in inference it is the stock layer.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        """Maps (N, height, width, channels) to the same, normalised; statistics and sums are float32."""
+        if not training or not self.trainable or keras.backend.backend() != "tensorflow":
+            return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
+        ones, zeros = tf.ones(inputs.shape[-1:]), tf.zeros(inputs.shape[-1:])
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=tf.cast(self.gamma, "float32") if self.scale else ones,
+            offset=tf.cast(self.beta, "float32") if self.center else zeros,
+            mean=zeros[:0],
+            variance=zeros[:0],
+            epsilon=self.epsilon,
+            is_training=True,
+        )
+        for moving, seen in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + seen * (1 - self.momentum))
+        return outputs
+
+
 class MatrixDepthwise(keras.layers.DepthwiseConv2D):
     """DepthwiseConv2D of square maps, channels last, without a bias: the same function of the same weights.
 
-    On a map of a few pixels, a channel's convolution is a small matrix from its pixels to those of its output. For
-    training only: a saved model needs stock layers.
+    On a map of a few pixels, a channel's convolution is a small matrix from its pixels to those of its output.
     """
 
     def call(self, inputs):
@@ -37,10 +63,15 @@ def taps(side: int, kernel: int, stride: int, padding: str) -> np.ndarray:
 
 
 def accelerated(model: keras.Model) -> keras.Model:
-    """A copy for training, its weights in the same order: MatrixDepthwise does large kernels on small maps."""
+    """A copy for training, its weights in the same order, with the layers above where they are faster."""
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
-        return (MatrixDepthwise if _slow(layer) else type(layer)).from_config(layer.get_config())
+        kind = type(layer)
+        if kind is keras.layers.BatchNormalization and layer.trainable and len(layer.input.shape) == 4:
+            kind = FusedNormalization
+        elif _slow(layer):
+            kind = MatrixDepthwise
+        return kind.from_config(layer.get_config())
 
     copy = keras.models.clone_model(model, clone_function=copied)
     copy.set_weights(model.get_weights())

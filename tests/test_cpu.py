@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.architectures import efficientnet_lite0
-from pipeline.depthwise import MatrixDepthwise, accelerated
+from pipeline.cpu import MatrixDepthwise, accelerated
 from pipeline.trunk import split
 
 

@@ -1,0 +1,103 @@
+"""Number format and XLA by device; training spread over several devices is training on one; both backends train."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from pipeline import device
+from tests.conftest import ROOT
+
+# Two virtual CPU devices; ten steps on both and on one; prints both losses.
+SPREAD = """
+import sys
+import numpy as np
+import pipeline, keras
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+    cpus = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], cpus)
+else:
+    import jax
+    jax.config.update("jax_num_cpu_devices", 2)
+from pipeline import device, training
+from pipeline.architectures import custom_cnn
+from pipeline.augmentation import augmented
+from pipeline.batches import AugmentedImages, one_hot
+from pipeline.params import load
+
+settings = load().models["custom_cnn"].training.model_copy(
+    update={"epochs": 1, "batch_size": 32, "learning_rate": 0.05, "small_share": 0.0, "cutmix": 0.5}
+)
+rng = np.random.default_rng(0)
+images, labels = rng.integers(0, 256, (320, 32, 32, 3), "uint8"), rng.integers(0, 10, 320, "uint8")
+
+def after_ten_steps(used):
+    keras.utils.set_random_seed(0)
+    network = custom_cnn.build(images, [8, 8, 8], 2, "relu")
+    trained = augmented(network, images, True)
+    batches = lambda epoch: AugmentedImages(labels, settings, 32, 0, epoch)
+    task = training.Task(trained, network, batches, (images, one_hot(labels)), None)
+    return training.fit(task, settings, used, lambda row: None).iloc[0]["val_loss"]
+
+xla = keras.backend.backend() == "jax"
+one = after_ten_steps(device.Device("CPU", 0, "float32", xla))
+with device.spread(settings.batch_size, "cpu") as count:
+    several = after_ten_steps(device.Device("CPU", count, "float32", xla))
+print("RESULT", count, one, several)
+"""
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_the_loss_after_ten_steps_on_two_devices_is_that_of_one(backend):
+    environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, "-c", SPREAD], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
+    count, one, several = result.stdout.split("RESULT")[1].split()
+    assert count == "2"
+    assert float(several) == pytest.approx(float(one), abs=1e-4)
+
+
+def test_the_training_core_runs_on_jax_without_tensorflow():
+    """Its tests once more, in a process that has the other backend and cannot import TensorFlow."""
+    blocked = (
+        "import sys, pytest\n"
+        "class Blocked:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name.partition('.')[0] == 'tensorflow':\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Blocked())\n"
+        "sys.exit(pytest.main(sys.argv[1:]))"
+    )
+    tests = ["tests/test_training.py", "tests/test_batches.py", "tests/test_finetuning.py"]
+    command = [sys.executable, "-c", blocked, "-q", "-p", "no:cacheprovider", *tests]
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-3000:]
+
+
+@pytest.mark.parametrize(("sizes", "batch_size", "share"), [(2, 32, 2), (3, 32, 2), (8, 512, 8), (0, 32, 0), (4, 7, 1)])
+def test_a_batch_is_spread_over_as_many_devices_as_divide_it(sizes, batch_size, share):
+    assert device._share(["device"] * sizes, batch_size) == share
+
+
+@pytest.mark.parametrize(
+    ("precision", "faster", "policy"),
+    [
+        ("float32", {"fpu"}, "float32"),
+        ("bfloat16", set(), "mixed_bfloat16"),
+        ("auto", set(), "float32"),
+        ("auto", {"fpu"}, "mixed_bfloat16"),  # a flag of every CPU
+    ],
+)
+def test_the_number_format_follows_params_and_the_cpu(precision, faster, policy, checked):
+    if keras.backend.backend() != "tensorflow" or device.gpus():
+        pytest.skip("of a CPU with TensorFlow")
+    try:
+        used = device.prepare(checked.compute.model_copy(update={"precision": precision}), faster, seed=0)
+        assert (used.precision, used.xla) == (policy, False)
+        assert keras.config.dtype_policy().name == policy
+    finally:
+        keras.config.set_dtype_policy("float32")
