@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro smoke test lint ui readme lock
+.PHONY: help repro smoke test bench lint ui readme lock
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,11 @@ smoke: $(INSTALLED) ## the whole graph on 2,000 training and 1,000 test images, 
 
 test: $(INSTALLED) ## run the tests
 	python -m pytest
+
+bench: $(INSTALLED) ## measure against the notebook's method, PyTorch, LiteRT and the machine's peak, after make repro
+	@$(BIN)/python -c 'import torch' 2> /dev/null \
+		|| $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r benchmarks/requirements.txt
+	python -m benchmarks
 
 lint: $(INSTALLED) ## check format and code with ruff
 	ruff format --check .

@@ -17,7 +17,7 @@ def task(name: str, params: Params) -> Task:
     validation_images, validation_labels = cifar10.load(paths.VALIDATION)
     build = architectures.get(name).build
     network = build(images, **settings.network.model_dump())
-    network = network if device.gpu() else accelerated(network)
+    network = network if device.gpus() else accelerated(network)
 
     def finish() -> keras.Model:
         keras.config.set_dtype_policy("float32")

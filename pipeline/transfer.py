@@ -20,10 +20,7 @@ def task(name: str, params: Params) -> Task:
 
     def parts() -> tuple[keras.Model, keras.Model]:
         lower, upper = split(load_backbone(name, params, settings.trunk.resolution), settings.trunk.cut)
-        upper = folded(upper)  # its normalisations keep their ImageNet statistics, scale and bias
-        for layer in upper.layers:  # those that do not follow a convolution
-            layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
-        return lower, upper
+        return lower, settled(upper)
 
     _, upper = parts()
     trained = head(upper if device.gpus() else accelerated(upper), settings.training.dropout)
@@ -41,6 +38,14 @@ def task(name: str, params: Params) -> Task:
         return CachedViews(views, labels, settings.training, params.seed, epoch)
 
     return Task(trained, trained, batches, (validation[0].astype("float32"), one_hot(validation_labels)), finish)
+
+
+def settled(upper: keras.Model) -> keras.Model:
+    """A copy whose normalisation keeps its ImageNet statistics: folded in after a convolution, elsewhere frozen."""
+    copy = folded(upper)
+    for layer in copy.layers:
+        layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+    return copy
 
 
 def head(upper: keras.Model, dropout: float) -> keras.Model:

@@ -18,6 +18,14 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 CACHE = ROOT / ".cache" / "cifar10"  # git ignores it
 
 
+@pytest.fixture(autouse=True)
+def _number_format():
+    """Stages set Keras' number format for their process; here it is taken back after each test."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].config.set_dtype_policy("float32")
+
+
 @pytest.fixture(scope="session")
 def raw() -> Path:
     """Folder with the six official batches: the user's, the pipeline's, or downloaded once into .cache."""

@@ -1,4 +1,4 @@
-"""MatrixDepthwise is DepthwiseConv2D: the same outputs and gradients, and the same weights in the same order."""
+"""Layers for CPUs are the stock ones: the same outputs, gradients and statistics, and the same weights in order."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.architectures import efficientnet_lite0
-from pipeline.cpu import MatrixDepthwise, accelerated
+from pipeline.cpu import FusedNormalization, MatrixDepthwise, accelerated
 from pipeline.trunk import split
 
 
@@ -25,6 +25,26 @@ def test_outputs_and_gradients_are_those_of_a_convolution(side, stride, padding,
     assert np.allclose(outputs, expected, atol=1e-5)
     for one, other in zip(gradients, others, strict=True):
         assert np.allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize(("scale", "center"), [(True, True), (False, True), (True, False)])
+def test_normalisation_in_training_and_its_statistics_are_those_of_the_stock_layer(scale, center):
+    rng = np.random.default_rng(0)
+    inputs = tf.constant(rng.normal(2, 3, (64, 8, 8, 4)), "float32")
+    found = []
+    for kind in (keras.layers.BatchNormalization, FusedNormalization):
+        layer = kind(scale=scale, center=center, momentum=0.8, epsilon=1e-5)
+        layer.build(inputs.shape)
+        values = np.random.default_rng(1)
+        layer.set_weights([values.uniform(1, 2, weight.shape) for weight in layer.get_weights()])
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs, training=True)
+            loss = tf.reduce_sum(outputs**3)
+        gradients = tape.gradient(loss, [inputs, *(variable.value for variable in layer.trainable_variables)])
+        found.append([outputs, layer.moving_mean, layer.moving_variance, layer(inputs, training=False), *gradients])
+    for stock, fused in zip(*found, strict=True):
+        assert np.allclose(stock, fused, rtol=2e-3, atol=2e-3)
 
 
 def differentiated(layer, inputs):

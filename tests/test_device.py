@@ -95,9 +95,6 @@ def test_a_batch_is_spread_over_as_many_devices_as_divide_it(sizes, batch_size, 
 def test_the_number_format_follows_params_and_the_cpu(precision, faster, policy, checked):
     if keras.backend.backend() != "tensorflow" or device.gpus():
         pytest.skip("of a CPU with TensorFlow")
-    try:
-        used = device.prepare(checked.compute.model_copy(update={"precision": precision}), faster, seed=0)
-        assert (used.precision, used.xla) == (policy, False)
-        assert keras.config.dtype_policy().name == policy
-    finally:
-        keras.config.set_dtype_policy("float32")
+    used = device.prepare(checked.compute.model_copy(update={"precision": precision}), faster, seed=0)
+    assert (used.precision, used.xla) == (policy, False)
+    assert keras.config.dtype_policy().name == policy

@@ -175,6 +175,32 @@ def test_a_change_of_a_skipped_model_reaches_nothing_else(workspace):
     assert set(re.findall(r"Running stage '([\w@]+)", again.stdout)) == {"find", "train@resnet50v2", "summary"}
 
 
+@pytest.mark.parametrize(
+    ("where", "old", "new", "again"),
+    [
+        ("params.yaml", "learning_rate: 0.001", "learning_rate: 0.002", False),
+        ("params.yaml", "rounds: 20", "rounds: 10", False),
+        ("params.yaml", "cut: block10_add", "cut: block9_add", True),
+        ("params.yaml", "resolution: 48", "resolution: 64", True),
+        ("pipeline/trunk.py", "BATCH = 250", "BATCH = 200", True),
+        ("data/weights/efficientnet_lite0/manifest.json", "official", "offical", True),
+        ("data/train/labels.npy", None, None, True),
+    ],
+)
+def test_the_trunk_is_computed_again_when_what_it_is_made_of_changed(where, old, new, again, workspace):
+    path = workspace.folder / where
+    before = path.read_bytes()
+    path.unlink()  # which may be a link into DVC's cache
+    try:
+        path.write_bytes(before.replace(old.encode(), new.encode()) if old else before[:-1] + b"\x09")
+        assert path.read_bytes() != before
+        result = workspace.dvc("repro", "--dry")
+    finally:
+        path.write_bytes(before)
+    assert result.returncode == 0, result.stderr
+    assert ("Running stage 'trunk@efficientnet_lite0'" in result.stdout) == again
+
+
 def test_the_champion_loads_where_this_package_is_not_and_gives_the_recorded_accuracy(workspace, metrics):
     code = (
         "import importlib.util, os, sys, mlflow, numpy as np\n"

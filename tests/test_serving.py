@@ -21,7 +21,7 @@ def batch(images) -> np.ndarray:
 @pytest.fixture(scope="module")
 def network(images) -> keras.Model:
     keras.utils.set_random_seed(1)
-    return custom_cnn.build(images[0], [8, 8, 8])
+    return custom_cnn.build(images[0], [8, 8, 8], 2, "relu")
 
 
 def mirrored(network, images):
@@ -39,7 +39,7 @@ def test_views_are_averaged_as_described(network, batch, views):
 
 
 def test_the_ensemble_averages_probabilities_as_the_vote_does(network, images, batch):
-    other = custom_cnn.build(images[0][:100], [8, 8, 16])
+    other = custom_cnn.build(images[0][:100], [8, 8, 16], 2, "relu")
     members = {
         "one": serving.calibrated(network, 0.7, "one"),
         "two": serving.calibrated(serving.averaged(other, 2), 1.4, "two"),

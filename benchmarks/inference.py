@@ -1,0 +1,66 @@
+"""Images a second that the registered champion predicts, in Keras and in LiteRT, its test-time views included."""
+
+import functools
+import os
+import tempfile
+import time
+
+import keras
+import mlflow
+import numpy as np
+import tensorflow as tf
+
+from benchmarks import common
+from pipeline import cifar10, params, paths, registry, tracking
+
+BATCHES = (1, 32, 256)
+SECONDS = 4.0  # that each is run, at least
+
+
+def main() -> list[dict]:
+    """Write inference.csv, a row a runtime and batch size; return the ratios."""
+    checked = params.load()
+    tracking.connect(checked)
+    model = mlflow.tensorflow.load_model(f"models:/{checked.registry.model}@{registry.ALIAS}")
+    images, _ = cifar10.load(paths.VALIDATION)
+    rows, ratios = [], []
+    for batch in BATCHES:
+        pictures = images[:batch]
+        runtimes = {"keras": functools.partial(model.predict_on_batch, pictures), "litert": litert(model, pictures)}
+        difference = float(np.abs(runtimes["keras"]() - runtimes["litert"]()).max())
+        if difference > 1e-3:
+            raise RuntimeError(f"LiteRT's probabilities differ from Keras' by {difference}")
+        speeds = {runtime: batch / timed(predict) for runtime, predict in runtimes.items()}
+        rows += [{"runtime": name, "batch": batch, "images_per_second": speed} for name, speed in speeds.items()]
+        figure = f"seconds an image at batch size {batch}, LiteRT over Keras"
+        ratios.append({"figure": figure, "ours": 1 / speeds["litert"], "theirs": 1 / speeds["keras"]})
+    common.write("inference", rows)
+    return ratios
+
+
+def litert(model: keras.Model, pictures: np.ndarray):
+    """A function that predicts the pictures in LiteRT, float32, on all cores."""
+    with tempfile.TemporaryDirectory() as folder:
+        signature = [keras.InputSpec(shape=pictures.shape, dtype="uint8")]
+        model.export(folder, format="tf_saved_model", verbose=False, input_signature=signature)
+        flat = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+    interpreter = tf.lite.Interpreter(model_content=flat, num_threads=len(os.sched_getaffinity(0)))
+    interpreter.allocate_tensors()
+    source, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+
+    def predict() -> np.ndarray:
+        interpreter.set_tensor(source, pictures)
+        interpreter.invoke()
+        return interpreter.get_tensor(result)
+
+    return predict
+
+
+def timed(predict) -> float:
+    """Seconds a call, over at least SECONDS, after two calls that are not counted."""
+    predict(), predict()
+    began, calls = time.perf_counter(), 0
+    while time.perf_counter() - began < SECONDS:
+        predict()
+        calls += 1
+    return (time.perf_counter() - began) / calls

@@ -1,0 +1,87 @@
+"""Training GFLOP/s of each kind of stage over the machine's peak: how far it is from the limit.
+
+A multiplication and an addition are two operations; a training step counts three times the forward pass. Only
+convolutions and dense layers count, so that what normalisation, activation and pooling take shows as a lower share.
+"""
+
+import time
+
+import keras
+import numpy as np
+
+from benchmarks import common
+from pipeline import cifar10, cpu, device, folding, params, paths, scratch, training, transfer
+from pipeline import trunk as trunks
+from pipeline.batches import one_hot
+
+STEPS = 8  # timed, after 2 that are not
+PRETRAINED = ("mobilenetv2", "efficientnet_lite0")
+
+
+def main() -> list[dict]:
+    """Write throughput.csv, a row a stage; return no ratio."""
+    checked = params.load()
+    rows = []
+    with common.workspace(paths.TRAIN, paths.VALIDATION, paths.WEIGHTS):
+        used = device.prepare(checked.compute, device.SCRATCH, checked.seed)
+        task, settings = scratch.task("custom_cnn", checked), checked.models["custom_cnn"].training
+        batches = task.batches(settings.epochs - 1)  # the last epoch's: the first have smaller pictures
+        seconds = timed_training(task.trained, settings, *batches[0])
+        network = keras.models.clone_model(task.network, input_tensors=keras.Input((32, 32, 3)))
+        work = 3 * operations(network) * settings.batch_size
+        rows.append(row("train@custom_cnn", used.precision, work, settings.batch_size, seconds))
+        for name in PRETRAINED:
+            rows += pretrained(name, checked)
+    common.write("throughput", rows)
+    return []
+
+
+def pretrained(name: str, checked: params.Params) -> list[dict]:
+    settings = checked.models[name]
+    resolution, batch = settings.trunk.resolution, settings.training.batch_size
+    images, labels = cifar10.load(paths.TRAIN)
+    used = device.prepare(checked.compute, device.PRETRAINED, checked.seed)
+    lower, _ = trunks.split(trunks.load_backbone(name, checked, resolution), settings.trunk.cut)
+    frozen = trunks.trunk(lower)
+    seconds = timed(lambda: frozen.predict_on_batch(images[: trunks.BATCH]))
+    rows = [row(f"trunk@{name}", used.precision, operations(lower) * trunks.BATCH, trunks.BATCH, seconds)]
+
+    used = device.prepare(checked.compute, set(), checked.seed)
+    _, upper = trunks.split(trunks.load_backbone(name, checked, resolution), settings.trunk.cut)
+    head = transfer.head(cpu.accelerated(folding.folded(upper)), settings.training.dropout)
+    activations = np.random.default_rng(0).normal(size=(batch, *upper.input_shape[1:])).astype("float32")
+    seconds = timed_training(head, settings.training, activations, one_hot(labels[:batch]))
+    return [*rows, row(f"train@{name}", used.precision, 3 * operations(upper) * batch, batch, seconds)]
+
+
+def row(stage: str, precision: str, work: float, images: int, seconds: float) -> dict:
+    speed, limit = work / seconds / 1e9, common.peak("bfloat16" if "bfloat16" in precision else "float32")
+    figures = {"images_per_second": images / seconds, "gflops": speed, "peak_gflops": limit, "share": speed / limit}
+    return {"stage": stage, "precision": precision} | figures
+
+
+def timed_training(network: keras.Model, settings: params.Training, inputs, targets: np.ndarray) -> float:
+    factors = training.learning_rate_factors(network, settings)
+    network.compile(training.make_optimizer(settings, 1000, factors), keras.losses.CategoricalCrossentropy(True))
+    return timed(lambda: network.train_on_batch(inputs, targets))
+
+
+def timed(step) -> float:
+    """Seconds of a step, mean of STEPS."""
+    for _ in range(2):
+        step()
+    began = time.perf_counter()
+    for _ in range(STEPS):
+        step()
+    return (time.perf_counter() - began) / STEPS
+
+
+def operations(network: keras.Model) -> float:
+    """Multiplications and additions of one image's forward pass. All sizes must be known."""
+    total = 0
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.DepthwiseConv2D):
+            total += 2 * np.prod(layer.output.shape[1:]) * np.prod(layer.kernel_size)
+        elif isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense)):
+            total += 2 * np.prod(layer.output.shape[1:]) * np.prod(layer.kernel.shape[:-1])
+    return float(total)
