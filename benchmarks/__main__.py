@@ -4,6 +4,7 @@ import importlib
 import sys
 
 import matplotlib
+from tabulate import tabulate
 
 from benchmarks import common
 from pipeline import errors
@@ -28,6 +29,8 @@ def main() -> None:
         if others + rows:
             common.write("ratios", sorted(others + rows, key=lambda row: NAMES.index(row["benchmark"])))
     picture()
+    with replacing(common.RESULTS / "README.md") as temporary:
+        temporary.write_text(page())
 
 
 def share(ratio: dict) -> float | str:
@@ -54,6 +57,17 @@ def picture() -> None:
     with replacing(common.RESULTS / "benchmarks.png") as temporary:
         figure.savefig(temporary, dpi=110, metadata={"Software": None})
     print(f"{common.RESULTS.name}/benchmarks.png")
+
+
+def page() -> str:
+    """All CSV files as tables in Markdown, each under what its module says it is."""
+    parts = ["# Measured by `make bench` and `python -m benchmarks.seeds`", "![Curves and shares](benchmarks.png)"]
+    for name in ("ratios", "seeds", *NAMES):
+        rows = common.read(name)
+        if rows:
+            title = "ours over theirs" if name == "ratios" else importlib.import_module(f"benchmarks.{name}").__doc__
+            parts += [f"## {name}", title.strip(), tabulate(rows, headers="keys", tablefmt="github")]
+    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

@@ -29,17 +29,20 @@ def record(
     labels: np.ndarray,
     bins: int,
     cost: dict[str, float],
+    **more: dict,
 ) -> dict:
     """Write metrics/NAME.json, reports/NAME and plots/evaluation/NAME; return the former's content.
 
     `validation`, `test`: probabilities float32 (N, 10). `images`, `labels`: the test images uint8 (N, 32, 32, 3) and
     labels (N,). `cost`: parameters, size_mb (10^6 bytes), seconds_per_1000_images and the like.
+    `more`: further sections.
     """
     _, validation_labels = cifar10.load(paths.VALIDATION)
     scores = {
         "validation": scoring.score(validation, validation_labels, bins),
         "test": scoring.score(test, labels, bins),
         "cost": cost,
+        **more,
     }
     tables, pictures = fresh_folder(paths.REPORTS / name), fresh_folder(paths.EVALUATION / name)
     counts = scoring.confusion(test, labels, cifar10.CLASSES)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 from sklearn.metrics import classification_report, confusion_matrix, f1_score, top_k_accuracy_score
 
 from pipeline.calibration import nll
@@ -34,6 +35,18 @@ def wilson(correct: int, total: int) -> tuple[float, float]:
     half = Z95 * np.sqrt(share * (1 - share) / total + Z95**2 / (4 * total**2))
     scale = 1 + Z95**2 / total
     return float((centre - half) / scale), float((centre + half) / scale)
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Exact paired test of two candidates' accuracies on the same images (McNemar, 1947, Psychometrika 12, 153).
+
+    `first`, `second`: probabilities (N, 10). Returns how many images only the first has right, how many only the
+    second, and the two-sided p-value.
+    """
+    right, other = (probabilities.argmax(axis=1) == labels for probabilities in (first, second))
+    better, worse = int((right & ~other).sum()), int((other & ~right).sum())
+    p = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
+    return {"better": better, "worse": worse, "p": p}
 
 
 def ece(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> float:

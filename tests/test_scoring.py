@@ -1,5 +1,7 @@
 """Figures of merit against values worked out by hand or by other means."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -82,3 +84,14 @@ def test_the_vote_is_better_than_its_members_and_leaves_out_noise(predictions):
 def test_a_single_candidate_has_the_whole_vote(predictions):
     probabilities, labels = predictions
     assert ensembling.choose({"only": probabilities}, labels, rounds=5).weights == {"only": 1.0}
+
+
+def test_mcnemars_test_counts_the_images_on_which_two_candidates_differ():
+    labels = np.zeros(100, int)
+    right, wrong = np.eye(10)[0], np.eye(10)[1]
+    first, second = np.tile(right, (100, 1)), np.tile(right, (100, 1))
+    first[:2], second[5:15] = wrong, wrong
+    result = scoring.mcnemar(first, second, labels)
+    assert (result["better"], result["worse"]) == (10, 2)
+    assert result["p"] == pytest.approx(2 * sum(math.comb(12, k) for k in range(3)) / 2**12)
+    assert scoring.mcnemar(first, first, labels) == {"better": 0, "worse": 0, "p": 1.0}

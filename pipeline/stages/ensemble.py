@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline import cifar10, ensembling, errors, evaluation, paths, preflight, tracking
+from pipeline import cifar10, ensembling, errors, evaluation, paths, preflight, scoring, tracking
 from pipeline.files import fresh_folder, read_json, replacing, write_array, write_json
 
 NEEDED = 200_000_000  # bytes
@@ -22,7 +22,8 @@ def main() -> None:
     _, validation_labels = cifar10.load(paths.VALIDATION)
     validation = {name: np.load(paths.MODELS / name / "validation.npy") for name in trained}
     vote = ensembling.choose(validation, validation_labels, params.ensemble.rounds)
-    test = vote.average({name: np.load(paths.PREDICTIONS / name / "test.npy") for name in vote.weights})
+    tests = {name: np.load(paths.PREDICTIONS / name / "test.npy") for name in vote.weights}
+    test = vote.average(tests)
 
     tracking.connect(params)
     members = {f"member.{name}": trained[name]["run_id"] for name in vote.weights}
@@ -51,8 +52,13 @@ def main() -> None:
         tracking.log_params(params, None, vote.weights)
         tracking.log_dataset(paths.TEST, images, labels, "test")
         bins = params.evaluation.ece_bins
-        scores = evaluation.record("ensemble", vote.average(validation), test, images, labels, bins, cost)
+        best = max(vote.weights, key=lambda name: (validation[name].argmax(axis=1) == validation_labels).mean())
+        paired = {"member": best} | scoring.mcnemar(test, tests[best], labels)
+        scores = evaluation.record(
+            "ensemble", vote.average(validation), test, images, labels, bins, cost, against_best_member=paired
+        )
         evaluation.log("ensemble", scores)
+        tracking.log_metrics({"test_p_against_best_member": paired["p"]})
         receipt = {
             "status": "trained",
             "architectures": architectures,
@@ -65,6 +71,7 @@ def main() -> None:
         write_json(folder / "run.json", receipt)
     shares = ", ".join(f"{name} {weight:.2f}" for name, weight in vote.weights.items())
     print(f"ensemble of {shares}: test accuracy {scores['test']['accuracy']:.4f}")
+    print(f"against {best} alone: {paired['better']} images better, {paired['worse']} worse, p {paired['p']:.1e}")
 
 
 def check(model, images: np.ndarray, expected: np.ndarray, batch_size: int) -> None:
