@@ -40,11 +40,13 @@ def peak(dtype: str) -> float:
 
 
 def write(name: str, rows: list[dict]) -> None:
-    """Write results/NAME.csv, the machine in each row."""
+    """Write results/NAME.csv. A row names the machine that it was measured on, this one unless it says so."""
+    rows = [{key: _short(value) for key, value in ({"machine": machine()} | row).items()} for row in rows]
+    fields = [key for key in rows[0] if key != "machine"] + ["machine"]
     with replacing(RESULTS / f"{name}.csv") as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*rows[0], "machine"], lineterminator="\n")
+        writer = csv.DictWriter(file, fields, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({key: _short(value) for key, value in row.items()} | {"machine": machine()} for row in rows)
+        writer.writerows(rows)
     print(f"{RESULTS.name}/{name}.csv: {len(rows)} rows", flush=True)
 
 

@@ -8,7 +8,7 @@ pretrained network needs its trunk: `dvc repro trunk@ARCH`.
 import sys
 import time
 
-from benchmarks import common
+from benchmarks import common, page
 from pipeline import (
     calibration,
     cifar10,
@@ -31,9 +31,8 @@ def main() -> None:
         measured = measure(name, checked.model_copy(update={"seed": seed}))
         key = {"profile": checked.profile, "model": name, "seed": str(seed)}
         others = [row for row in common.read("seeds") if not key.items() <= row.items()]
-        for other in others:
-            other.pop("machine")
         common.write("seeds", sorted([*others, key | measured], key=lambda r: (r["profile"], r["model"], r["seed"])))
+    page.write()
 
 
 def measure(name: str, checked: params.Params) -> dict[str, float]:
