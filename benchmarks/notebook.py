@@ -65,7 +65,7 @@ def ours(checked: params.Params) -> list[dict]:
 
     (paths.TRUNKS / NAME).mkdir(parents=True)
     trunk.compute(NAME, checked)
-    used = device.prepare(checked.compute, set(), checked.seed)
+    used = device.prepare(checked.compute, transfer.faster(NAME, checked), checked.seed)
     training.fit(transfer.task(NAME, checked), checked.models[NAME].training, used, note)
     return rows
 

@@ -48,7 +48,7 @@ def ours(say) -> None:
 
     checked = params.load()
     settings = checked.models["custom_cnn"]
-    used = device.prepare(checked.compute, device.SCRATCH, checked.seed)
+    used = device.prepare(checked.compute, device.BFLOAT16, checked.seed)
     training.fit(scratch.task("custom_cnn", checked), settings.training, used, lambda row: say(row["val_accuracy"]))
 
 
@@ -64,7 +64,7 @@ def pytorch(say) -> None:
     checked = params.load()
     model = checked.models["custom_cnn"]
     settings = model.training.model_copy(update={"epochs": EPOCHS, "small_share": 0.0})
-    bfloat16 = device.prepare(checked.compute, device.SCRATCH, checked.seed).precision == "mixed_bfloat16"
+    bfloat16 = device.prepare(checked.compute, device.BFLOAT16, checked.seed).precision == "mixed_bfloat16"
     torch.manual_seed(checked.seed)
     images, labels = cifar10.load(paths.TRAIN)
     validation, validation_labels = cifar10.load(paths.VALIDATION)

@@ -39,7 +39,7 @@ def measure(name: str, checked: params.Params) -> dict[str, float]:
     """Train with the seed of `checked`; return accuracies on validation and test, and training seconds."""
     settings = checked.models[name]
     kind = scratch if not settings.weights else transfer if settings.trunk.cut else finetuning
-    used = device.prepare(checked.compute, device.SCRATCH if kind is scratch else set(), checked.seed)
+    used = device.prepare(checked.compute, kind.faster(name, checked), checked.seed)
     began = time.perf_counter()
     task = kind.task(name, checked)
     training.fit(task, settings.training, used, lambda row: None)

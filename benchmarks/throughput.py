@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from benchmarks import common
-from pipeline import cifar10, cpu, device, folding, params, paths, scratch, training, transfer
+from pipeline import cifar10, cpu, device, params, paths, scratch, training, transfer
 from pipeline import trunk as trunks
 from pipeline.batches import one_hot
 
@@ -23,7 +23,7 @@ def main() -> list[dict]:
     checked = params.load()
     rows = []
     with common.workspace(paths.TRAIN, paths.VALIDATION, paths.WEIGHTS):
-        used = device.prepare(checked.compute, device.SCRATCH, checked.seed)
+        used = device.prepare(checked.compute, scratch.faster("custom_cnn", checked), checked.seed)
         task, settings = scratch.task("custom_cnn", checked), checked.models["custom_cnn"].training
         batches = task.batches(settings.epochs - 1)  # the last epoch's: the first have smaller pictures
         seconds = timed_training(task.trained, settings, *batches[0])
@@ -40,15 +40,15 @@ def pretrained(name: str, checked: params.Params) -> list[dict]:
     settings = checked.models[name]
     resolution, batch = settings.trunk.resolution, settings.training.batch_size
     images, labels = cifar10.load(paths.TRAIN)
-    used = device.prepare(checked.compute, device.PRETRAINED, checked.seed)
+    used = device.prepare(checked.compute, device.TILES, checked.seed)
     lower, _ = trunks.split(trunks.load_backbone(name, checked, resolution), settings.trunk.cut)
     frozen = trunks.trunk(lower)
     seconds = timed(lambda: frozen.predict_on_batch(images[: trunks.BATCH]))
     rows = [row(f"trunk@{name}", used.precision, operations(lower) * trunks.BATCH, trunks.BATCH, seconds)]
 
-    used = device.prepare(checked.compute, set(), checked.seed)
+    used = device.prepare(checked.compute, transfer.faster(name, checked), checked.seed)
     _, upper = trunks.split(trunks.load_backbone(name, checked, resolution), settings.trunk.cut)
-    head = transfer.head(cpu.accelerated(folding.folded(upper)), settings.training.dropout)
+    head = transfer.head(cpu.accelerated(transfer.settled(upper)), settings.training.dropout)
     activations = np.random.default_rng(0).normal(size=(batch, *upper.input_shape[1:])).astype("float32")
     seconds = timed_training(head, settings.training, activations, one_hot(labels[:batch]))
     return [*rows, row(f"train@{name}", used.precision, 3 * operations(upper) * batch, batch, seconds)]

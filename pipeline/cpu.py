@@ -37,7 +37,7 @@ class FusedNormalization(keras.layers.BatchNormalization):
 
 
 class MatrixDepthwise(keras.layers.DepthwiseConv2D):
-    """DepthwiseConv2D of square maps, channels last, without a bias: the same function of the same weights.
+    """DepthwiseConv2D of square maps, channels last: the same function of the same weights.
 
     On a map of a few pixels, a channel's convolution is a small matrix from its pixels to those of its output.
     """
@@ -51,7 +51,8 @@ class MatrixDepthwise(keras.layers.DepthwiseConv2D):
         kernel = ops.reshape(self.kernel, (-1, channels))
         matrices = ops.reshape(ops.matmul(ops.cast(placed, kernel.dtype), kernel), (inside**2, outside**2, channels))
         outputs = ops.einsum("nic,ioc->noc", ops.reshape(inputs, (-1, inside**2, channels)), matrices)
-        return ops.reshape(outputs, (-1, outside, outside, channels))
+        outputs = ops.reshape(outputs, (-1, outside, outside, channels))
+        return outputs + ops.cast(self.bias, outputs.dtype) if self.use_bias else outputs
 
 
 def taps(side: int, kernel: int, stride: int, padding: str) -> np.ndarray:
@@ -69,7 +70,7 @@ def accelerated(model: keras.Model) -> keras.Model:
         kind = type(layer)
         if kind is keras.layers.BatchNormalization and layer.trainable and len(layer.input.shape) == 4:
             kind = FusedNormalization
-        elif _slow(layer):
+        elif large_kernel(layer):
             kind = MatrixDepthwise
         return kind.from_config(layer.get_config())
 
@@ -78,11 +79,11 @@ def accelerated(model: keras.Model) -> keras.Model:
     return copy
 
 
-def _slow(layer: keras.layers.Layer) -> bool:
+def large_kernel(layer: keras.layers.Layer) -> bool:
     """Whether it is a depthwise convolution that MatrixDepthwise does faster, and does at all."""
     if not isinstance(layer, keras.layers.DepthwiseConv2D) or layer.data_format != "channels_last":
         return False
-    plain = not layer.use_bias and layer.activation is keras.activations.linear and layer.depth_multiplier == 1
+    plain = layer.activation is keras.activations.linear and layer.depth_multiplier == 1
     height, width = layer.input.shape[1:3]
     square = (
         height == width and len({*layer.kernel_size}) == len({*layer.strides}) == 1 and {*layer.dilation_rate} == {1}

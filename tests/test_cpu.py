@@ -18,7 +18,7 @@ def test_outputs_and_gradients_are_those_of_a_convolution(side, stride, padding,
     if padding == "valid" and kernel > side:
         pytest.skip("no output")
     inputs = tf.constant(np.random.default_rng(0).normal(size=(3, side, side, 4)), "float32")
-    settings = {"kernel_size": kernel, "strides": stride, "padding": padding, "use_bias": False}
+    settings = {"kernel_size": kernel, "strides": stride, "padding": padding, "use_bias": side % 2 == 0}
     expected, gradients = differentiated(keras.layers.DepthwiseConv2D(**settings), inputs)
     outputs, others = differentiated(MatrixDepthwise(**settings), inputs)
     assert outputs.shape == expected.shape
@@ -50,7 +50,7 @@ def test_normalisation_in_training_and_its_statistics_are_those_of_the_stock_lay
 def differentiated(layer, inputs):
     """Outputs, and the gradients of the sum of their squares with respect to the inputs and the kernel."""
     layer.build(inputs.shape)
-    layer.set_weights([np.random.default_rng(1).normal(size=layer.kernel.shape)])
+    layer.set_weights([np.random.default_rng(1).normal(size=weight.shape) for weight in layer.weights])
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         outputs = layer(inputs)

@@ -21,7 +21,8 @@ def prepared(tmp_path, monkeypatch, images, lite0_weights, checked) -> params.Pa
     shutil.copytree(lite0_weights.parent, paths.WEIGHTS / NAME)
     model = checked.models[NAME]
     small = model.model_copy(update={"trunk": model.trunk.model_copy(update={"resolution": 64})})
-    changed = checked.model_copy(update={"models": {NAME: small}})
+    compute = checked.compute.model_copy(update={"precision": "float32"})
+    changed = checked.model_copy(update={"models": {NAME: small}, "compute": compute})
     (paths.TRUNKS / NAME).mkdir(parents=True)
     trunk.compute(NAME, changed)
     return changed
@@ -38,8 +39,7 @@ def test_the_finished_network_has_the_trained_weights(prepared):
     trained = task.network.predict_on_batch(cached)
     finished = task.finish()
     logits = finished.predict_on_batch(cifar10.load(paths.VALIDATION)[0])
-    # The cache is float16, and where that is faster it was computed in bfloat16, which has 8 bits.
-    assert np.abs(logits - trained).max() < 0.1 * np.abs(trained).max()
+    assert np.abs(logits - trained).max() < 0.05 * np.abs(trained).max()  # the cache is float16
     assert np.abs(logits - trained).max() < 0.1 * np.abs(trained - before).max()
     assert not any("matrix" in type(layer).__name__.lower() for layer in finished._flatten_layers())
 

@@ -36,8 +36,7 @@ def train(name: str, params: Params, weights: dict) -> None:
     settings = params.models[name]
     images, labels = cifar10.load(paths.VALIDATION)
     kind = scratch if not settings.weights else transfer if settings.trunk.cut else finetuning
-    # The part of a transferred network that is trained gains nothing from bfloat16 on any CPU.
-    used = device.prepare(params.compute, device.SCRATCH if kind is scratch else set(), params.seed)
+    used = device.prepare(params.compute, kind.faster(name, params), params.seed)
     tags = {f"weights.{key}": str(value) for key, value in weights.items()}
     tags |= {"device": used.name, "precision": used.precision, "xla": str(used.xla)}
     with tracking.start(name, f"train@{name}", tags) as run:

@@ -30,7 +30,7 @@ def compute(name: str, params: Params) -> None:
 
     train, _ = cifar10.load(paths.TRAIN)
     validation, _ = cifar10.load(paths.VALIDATION)
-    used = device.prepare(params.compute, device.PRETRAINED, params.seed)
+    used = device.prepare(params.compute, device.TILES, params.seed)
     settings = params.models[name].trunk
     lower, _ = split(load_backbone(name, params, settings.resolution), settings.cut)
     frozen = trunk(lower)
