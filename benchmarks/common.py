@@ -9,12 +9,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from pipeline import paths
 from pipeline.errors import UserError
-from pipeline.files import replacing
+from pipeline.files import read_json, replacing
 
 RESULTS = Path(__file__).parent / "results"
 PEAK_SIDE, PEAK_ROUNDS = 3000, 10  # of the square matrices whose product is the machine's peak; products timed
@@ -25,11 +24,18 @@ def machine() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown CPU")
-    return f"{name}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores"
+    return f"{name}, {platform.machine()}, {cores()} cores"
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def peak(dtype: str) -> float:
     """GFLOP/s of a large matrix product, `dtype` float32 or bfloat16: the limit of what a network can reach."""
+    import keras  # seconds, and threads, that the PyTorch benchmark can do without
+
     matrix = keras.ops.cast(np.random.default_rng(0).normal(size=(PEAK_SIDE, PEAK_SIDE)), dtype)
     np.array(keras.ops.cast(keras.ops.matmul(matrix, matrix), "float32"))
     began = time.perf_counter()
@@ -70,6 +76,9 @@ def workspace(*needed: Path) -> Iterator[None]:
     for path in needed:
         if not path.exists():
             raise UserError(f"{path} is missing: `make repro` makes it")
+        record = path / "manifest.json"
+        if record.is_file() and read_json(record)["status"] == "skipped":
+            raise UserError(f"{path.name}: {read_json(record)['reason']}: this benchmark needs them")
     with tempfile.TemporaryDirectory(dir=root, prefix=".bench-") as folder:
         for path in (paths.PARAMS, *needed):
             link = Path(folder) / path

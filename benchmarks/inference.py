@@ -1,7 +1,6 @@
 """Images a second that the registered champion predicts, in Keras and in LiteRT, its test-time views included."""
 
 import functools
-import os
 import tempfile
 import time
 
@@ -9,9 +8,11 @@ import keras
 import mlflow
 import numpy as np
 import tensorflow as tf
+from mlflow.exceptions import MlflowException
 
 from benchmarks import common
 from pipeline import cifar10, params, paths, registry, tracking
+from pipeline.errors import UserError
 
 BATCHES = (1, 32, 256)
 SECONDS = 4.0  # that each is run, at least
@@ -21,7 +22,11 @@ def main() -> list[dict]:
     """Write inference.csv, a row a runtime and batch size; return the ratios."""
     checked = params.load()
     tracking.connect(checked)
-    model = mlflow.tensorflow.load_model(f"models:/{checked.registry.model}@{registry.ALIAS}")
+    uri = f"models:/{checked.registry.model}@{registry.ALIAS}"
+    try:
+        model = mlflow.tensorflow.load_model(uri)
+    except MlflowException as error:
+        raise UserError(f"{uri} cannot be loaded: `make repro` registers it ({error.message:.80})") from None
     images, _ = cifar10.load(paths.VALIDATION)
     rows, ratios = [], []
     for batch in BATCHES:
@@ -44,7 +49,7 @@ def litert(model: keras.Model, pictures: np.ndarray):
         signature = [keras.InputSpec(shape=pictures.shape, dtype="uint8")]
         model.export(folder, format="tf_saved_model", verbose=False, input_signature=signature)
         flat = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
-    interpreter = tf.lite.Interpreter(model_content=flat, num_threads=len(os.sched_getaffinity(0)))
+    interpreter = tf.lite.Interpreter(model_content=flat, num_threads=common.cores())
     interpreter.allocate_tensors()
     source, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
 

@@ -24,9 +24,9 @@ def main() -> list[dict]:
     common.write("notebook", rows)
     theirs = [row for row in rows if row["method"] == "notebook"]
     best = max(theirs, key=lambda row: row["val_accuracy"])
-    reached = next(r for r in rows if r["method"] == "ours" and r["val_accuracy"] >= best["val_accuracy"])
+    reached = [r["seconds"] for r in rows if r["method"] == "ours" and r["val_accuracy"] >= best["val_accuracy"]]
     compared = "seconds to the notebook's best validation accuracy, trunk passes included"
-    return [{"figure": compared, "ours": reached["seconds"], "theirs": best["seconds"]}]
+    return [{"figure": compared, "ours": min(reached, default=None), "theirs": best["seconds"]}]
 
 
 def notebook(checked: params.Params) -> list[dict]:
@@ -65,7 +65,7 @@ def ours(checked: params.Params) -> list[dict]:
 
     (paths.TRUNKS / NAME).mkdir(parents=True)
     trunk.compute(NAME, checked)
-    used = device.prepare(checked.compute, transfer.faster(NAME, checked), checked.seed)
+    used = device.prepare(checked.compute, transfer.bfloat16_flags(NAME, checked), checked.seed)
     training.fit(transfer.task(NAME, checked), checked.models[NAME].training, used, note)
     return rows
 

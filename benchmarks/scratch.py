@@ -1,6 +1,6 @@
 """The custom CNN against the same network in PyTorch: airbench94 (arXiv:2404.00498) with its GELU, on the CPU.
 
-Each has a process of its own, since the two libraries' threads would wait for one another. Both train on the same
+Each has a process of its own. Both train on the same
 images with the same widths, batch size, number format, augmentation and optimizer settings; ours has ReLU and small
 pictures in its first epochs. Validation is on one view of an image, after each epoch.
 """
@@ -48,7 +48,7 @@ def ours(say) -> None:
 
     checked = params.load()
     settings = checked.models["custom_cnn"]
-    used = device.prepare(checked.compute, device.BFLOAT16, checked.seed)
+    used = device.prepare(checked.compute, scratch.bfloat16_flags("custom_cnn", checked), checked.seed)
     training.fit(scratch.task("custom_cnn", checked), settings.training, used, lambda row: say(row["val_accuracy"]))
 
 
@@ -57,14 +57,17 @@ def pytorch(say) -> None:
     import torch
     from torch.nn import functional
 
-    from pipeline import cifar10, device, params
+    from pipeline import cifar10, device, params, scratch
     from pipeline.architectures import custom_cnn
     from pipeline.batches import AugmentedImages
 
     checked = params.load()
     model = checked.models["custom_cnn"]
-    settings = model.training.model_copy(update={"epochs": EPOCHS, "small_share": 0.0})
-    bfloat16 = device.prepare(checked.compute, device.BFLOAT16, checked.seed).precision == "mixed_bfloat16"
+    settings = model.training.model_copy(update={"epochs": EPOCHS, "small_share": 0.0, "cutmix": 0.0})
+    bfloat16 = (
+        device.prepare(checked.compute, scratch.bfloat16_flags("custom_cnn", checked), checked.seed).precision
+        == "mixed_bfloat16"
+    )
     torch.manual_seed(checked.seed)
     images, labels = cifar10.load(paths.TRAIN)
     validation, validation_labels = cifar10.load(paths.VALIDATION)

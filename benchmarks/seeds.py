@@ -2,31 +2,24 @@
 
 The split stays that of params.yaml's seed; initial weights, order and augmentation have the seeds named. Rows are added
 to results/seeds.csv under the profile that params.yaml has; those of the same profile, model and seed are replaced. A
-pretrained network needs its trunk: `dvc repro trunk@ARCH`.
+pretrained network needs its trunk (`dvc repro trunk@ARCH`), whose cached views have params.yaml's seed for all.
 """
 
 import sys
 import time
 
 from benchmarks import common, page
-from pipeline import (
-    calibration,
-    cifar10,
-    device,
-    errors,
-    finetuning,
-    params,
-    paths,
-    scratch,
-    serving,
-    training,
-    transfer,
-)
+from pipeline import calibration, cifar10, device, errors, methods, params, paths, serving, training
+from pipeline.files import read_json
 
 
 def main() -> None:
-    name, *seeds = sys.argv[1:]
+    name, *seeds = sys.argv[1:] or [""]
     checked = params.load()
+    if name not in checked.models or not seeds or not all(seed.isdigit() for seed in seeds):
+        raise errors.UserError(
+            "name an architecture of params.yaml and seeds: python -m benchmarks.seeds custom_cnn 0 1 2"
+        )
     for seed in map(int, seeds):
         measured = measure(name, checked.model_copy(update={"seed": seed}))
         key = {"profile": checked.profile, "model": name, "seed": str(seed)}
@@ -38,12 +31,15 @@ def main() -> None:
 def measure(name: str, checked: params.Params) -> dict[str, float]:
     """Train with the seed of `checked`; return accuracies on validation and test, and training seconds."""
     settings = checked.models[name]
-    kind = scratch if not settings.weights else transfer if settings.trunk.cut else finetuning
-    used = device.prepare(checked.compute, kind.faster(name, checked), checked.seed)
+    method = methods.of(settings)
+    used = device.prepare(checked.compute, method.bfloat16_flags(name, checked), checked.seed)
     began = time.perf_counter()
-    task = kind.task(name, checked)
-    training.fit(task, settings.training, used, lambda row: None)
-    seconds = time.perf_counter() - began
+    with device.spread(used, settings.training.batch_size) as shared:
+        task = method.task(name, checked)
+        training.fit(task, settings.training, shared, lambda row: None)
+    trunk = paths.TRUNKS / name / "trunk.json"
+    before = read_json(trunk).get("seconds", 0.0) if trunk.is_file() else 0.0
+    seconds = before + time.perf_counter() - began
     network = serving.averaged(task.finish(), settings.training.views)
     figures = {}
     for split, folder in (("validation", paths.VALIDATION), ("test", paths.TEST)):

@@ -23,7 +23,7 @@ def main() -> list[dict]:
     checked = params.load()
     rows = []
     with common.workspace(paths.TRAIN, paths.VALIDATION, paths.WEIGHTS):
-        used = device.prepare(checked.compute, scratch.faster("custom_cnn", checked), checked.seed)
+        used = device.prepare(checked.compute, scratch.bfloat16_flags("custom_cnn", checked), checked.seed)
         task, settings = scratch.task("custom_cnn", checked), checked.models["custom_cnn"].training
         batches = task.batches(settings.epochs - 1)  # the last epoch's: the first have smaller pictures
         seconds = timed_training(task.trained, settings, *batches[0])
@@ -46,7 +46,7 @@ def pretrained(name: str, checked: params.Params) -> list[dict]:
     seconds = timed(lambda: frozen.predict_on_batch(images[: trunks.BATCH]))
     rows = [row(f"trunk@{name}", used.precision, operations(lower) * trunks.BATCH, trunks.BATCH, seconds)]
 
-    used = device.prepare(checked.compute, transfer.faster(name, checked), checked.seed)
+    used = device.prepare(checked.compute, transfer.bfloat16_flags(name, checked), checked.seed)
     _, upper = trunks.split(trunks.load_backbone(name, checked, resolution), settings.trunk.cut)
     head = transfer.head(cpu.accelerated(transfer.settled(upper)), settings.training.dropout)
     activations = np.random.default_rng(0).normal(size=(batch, *upper.input_shape[1:])).astype("float32")

@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads, waiting in a busy loop, would slow TensorFlow's
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # take GPU memory as it is needed
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the same with JAX
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # warnings and errors only
 os.environ.setdefault("GLOG_minloglevel", "2")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # on by default, and sent to MLflow's makers

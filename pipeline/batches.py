@@ -33,6 +33,11 @@ class Batches(abc.ABC):
         """What the network is fed in a step, and one-hot targets float32 (B, 10)."""
 
 
+def side_in(epoch: int, training: Training, side: int) -> int:
+    """Pixels, side of an epoch's pictures: small in the first epochs, then `side`."""
+    return training.small if epoch < int(training.small_share * training.epochs + 1e-9) else side
+
+
 class AugmentedImages(Batches):
     """What `augmentation.Augment` is to do with each image of a batch.
 
@@ -47,7 +52,7 @@ class AugmentedImages(Batches):
         """`side`: pixels, of the pictures that the network is fed in the end."""
         count = len(labels)
         super().__init__(labels, training.batch_size, seed, epoch)
-        self._side = training.small if epoch < int(training.small_share * training.epochs + 1e-9) else side
+        self._side = side_in(epoch, training, side)
         self._moves = moves(self._side, training.shift)
         first = np.random.default_rng(seed).random(count) < 0.5
         self._mirrored = (first ^ bool(epoch % 2)).astype(int)
@@ -70,7 +75,7 @@ class AugmentedImages(Batches):
         return inputs, targets
 
     def _boxes_of(self, count: int, share: float) -> np.ndarray:
-        """Float32 (2, count, side): 1 in the rows and in the columns of each image's box; a box's area is uniform."""
+        """Float32 (2, count, side): 1 in the rows and in the columns of each image's box, which the borders clip."""
         lengths = np.sqrt(self._rng.random(count)) * (self._rng.random(count) < share)
         centres = self._rng.random((2, count, 1))
         places = (np.arange(self._side) + 0.5) / self._side

@@ -31,6 +31,10 @@ class FusedNormalization(keras.layers.BatchNormalization):
             epsilon=self.epsilon,
             is_training=True,
         )
+        count = tf.cast(tf.size(inputs) / inputs.shape[-1], "float32")
+        variance *= (
+            count - 1
+        ) / count  # TensorFlow's is an estimate for all there are, Keras' of those that there were
         for moving, seen in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + seen * (1 - self.momentum))
         return outputs

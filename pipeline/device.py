@@ -1,6 +1,7 @@
 """The processor that trains: GPUs if there are any, the number format it multiplies fastest, XLA."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ def gpus() -> list[tuple[str, int]]:
         import jax
 
         found = [device for device in jax.devices() if device.platform == "gpu"]
-        return [(device.device_kind, int(float(device.compute_capability))) for device in found]
+        return [(device.device_kind, _major(device)) for device in found]
     import tensorflow as tf
 
     details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
@@ -51,10 +52,11 @@ def gpus() -> list[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def spread(batch_size: int, kind: str = "gpu") -> Iterator[int]:
-    """Within the block, networks are built and trained on all GPUs at once, each having its part of a batch.
+def spread(device: Device, batch_size: int, kind: str = "gpu") -> Iterator[Device]:
+    """Within the block, networks are built and trained on several GPUs at once, each having its part of a batch.
 
-    Yields how many: the largest number of them that divides `batch_size`; 0 if there are none.
+    Yields the device as it is used: of its GPUs, the largest number that divides `batch_size`. With TensorFlow, several
+    GPUs go without XLA.
     """
     if keras.backend.backend() == "jax":
         import jax
@@ -63,8 +65,10 @@ def spread(batch_size: int, kind: str = "gpu") -> Iterator[int]:
         if count > 1:
             names = [f"{kind}:{number}" for number in range(count)]
             keras.distribution.set_distribution(keras.distribution.DataParallel(devices=names))
-        yield count
-        keras.distribution.set_distribution(None)
+        try:
+            yield dataclasses.replace(device, gpus=count)
+        finally:
+            keras.distribution.set_distribution(None)
         return
     import tensorflow as tf
 
@@ -72,7 +76,13 @@ def spread(batch_size: int, kind: str = "gpu") -> Iterator[int]:
     count = _share(devices, batch_size)
     several = [device.name for device in devices[:count]]
     with tf.distribute.MirroredStrategy(several).scope() if count > 1 else contextlib.nullcontext():
-        yield count
+        yield dataclasses.replace(device, gpus=count, xla=device.xla and count == 1)
+
+
+def _major(gpu) -> int:
+    """Major compute capability of an NVIDIA GPU; 0 of others."""
+    found = str(getattr(gpu, "compute_capability", "")).partition(".")[0]
+    return int(found) if found.isdigit() else 0
 
 
 def _share(devices: list, batch_size: int) -> int:

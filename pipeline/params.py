@@ -143,6 +143,10 @@ class Model(Section):
         side = self.trunk.resolution if self.trunk else 32
         if self.training.small > side:
             raise ValueError(f"training.small is {self.training.small}: more than the {side} pixels of whole images")
+        if self.network and self.training.ema:
+            raise ValueError("training.ema is for pretrained networks: give 0.0")
+        if self.trunk and self.trunk.cut is None and any(pixels % 32 for pixels in (side, self.training.small)):
+            raise ValueError("without a cut, trunk.resolution and training.small must be multiples of 32 pixels")
         return self
 
 

@@ -10,8 +10,8 @@ from pipeline.params import Params
 from pipeline.training import Task
 
 
-def faster(name: str, params: Params) -> set[str]:
-    """Flags of the CPUs on which bfloat16 was measured faster."""
+def bfloat16_flags(name: str, params: Params) -> set[str]:
+    """Those of any CPU that multiplies it."""
     return device.BFLOAT16
 
 

@@ -17,7 +17,6 @@ from pipeline.device import Device
 from pipeline.errors import UserError
 from pipeline.params import Training
 
-VALIDATED = 500  # images a forward pass
 HISTORY = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"]
 
 
@@ -66,7 +65,13 @@ def make_optimizer(training: Training, steps: int, factors: dict[str, float]) ->
         settings |= {"use_ema": True, "ema_momentum": training.ema}
 
     class OwnRates(kind):
-        """A learning rate for each variable."""
+        """A learning rate for each variable; averages replace the weights when asked to, not whenever `fit` ends."""
+
+        def finalize_variable_values(self, var_list):
+            pass
+
+        def average(self, variables):
+            super().finalize_variable_values(variables)
 
         def update_step(self, gradient, variable, learning_rate):
             # TensorFlow hands over its own variable, under a name of its own.
@@ -82,15 +87,19 @@ def learning_rate_factors(network: keras.Model, training: Training) -> dict[str,
     """By a variable's path: `bias_factor` for the normalisations' biases (arXiv:2404.00498, section 3.4), times the
     layer's own, which rises geometrically from `first_layer` to 1 at the last layer (arXiv:1801.06146, section 3.2).
     """
-    layers = [
-        layer for layer in network._flatten_layers(include_self=False, recursive=True) if layer._trainable_variables
-    ]
+    layers = [layer for layer in _in_order(network) if layer._trainable_variables]
     factors = {}
     for number, layer in enumerate(layers, start=1):
         own = training.first_layer ** (1 - number / len(layers))
         for variable in layer._trainable_variables:
             factors[variable.path] = own * (training.bias_factor if variable.name == "beta" else 1.0)
     return factors
+
+
+def _in_order(network: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Its layers from the first to the last, those of the networks within it in their place."""
+    for layer in network.layers:
+        yield from _in_order(layer) if isinstance(layer, keras.Model) else [layer]
 
 
 def fit(task: Task, training: Training, device: Device, on_epoch: Callable[[dict], None]) -> pd.DataFrame:
@@ -103,19 +112,22 @@ def fit(task: Task, training: Training, device: Device, on_epoch: Callable[[dict
     """
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=training.label_smoothing)
     if device.gpus > 1 and keras.backend.backend() == "tensorflow":  # with JAX they see the whole batch anyway
-        for layer in task.network._flatten_layers():
+        for layer in _in_order(task.network):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
     factors = learning_rate_factors(task.network, training)
     optimizer = make_optimizer(training, training.epochs * len(task.batches(0)), factors)
-    task.network.compile(loss=loss, metrics=["accuracy"], jit_compile=device.xla)
+    task.network.compile(loss=loss, jit_compile=device.xla)
     task.trained.compile(optimizer, loss=loss, metrics=["accuracy"], jit_compile=device.xla)
+    inputs, targets = task.validation
     rows, best, best_weights, since = [], -1.0, None, 0
     for epoch in range(training.epochs):
         began = time.perf_counter()
         row = {"epoch": epoch + 1} | _train(task.trained, task.batches(epoch), epoch, device)
         with _averaged(task.trained):
-            validated = task.network.evaluate(*task.validation, batch_size=VALIDATED, verbose=0, return_dict=True)
+            logits = predict(task.network, inputs, training.batch_size)
+            losses = keras.losses.categorical_crossentropy(targets, logits, True, training.label_smoothing)
+            validated = {"loss": float(keras.ops.mean(losses)), "accuracy": accuracy(logits, targets)}
             since += 1
             if validated["accuracy"] > best:
                 best, best_weights, since = validated["accuracy"], task.network.get_weights(), 0
@@ -130,6 +142,18 @@ def fit(task: Task, training: Training, device: Device, on_epoch: Callable[[dict
             break
     task.network.set_weights(best_weights)
     return pd.DataFrame(rows, columns=HISTORY)
+
+
+def predict(network: keras.Model, inputs: np.ndarray, batch_size: int) -> np.ndarray:
+    """What the network makes of all inputs, in whole batches, so that each can be spread over several devices."""
+    missing = -len(inputs) % batch_size
+    padded = np.concatenate([inputs, np.repeat(inputs[:1], missing, axis=0)])
+    return network.predict(padded, batch_size, verbose=0)[: len(inputs)]
+
+
+def accuracy(logits: np.ndarray, targets: np.ndarray) -> float:
+    """Share of the images (N, 10) whose highest logit is at the highest target."""
+    return float((logits.argmax(axis=1) == targets.argmax(axis=1)).mean())
 
 
 def _train(network: keras.Model, batches: Batches, epoch: int, device: Device) -> dict[str, float]:
@@ -183,10 +207,12 @@ def _averaged(network: keras.Model) -> Iterator[None]:
         yield
         return
     variables = network.trainable_variables
-    own = [np.array(variable) for variable in variables]
-    network.optimizer.finalize_variable_values(variables)
+    own = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    network.optimizer.average(variables)
     for variable in variables:
-        variable.assign(np.array(variable))  # or JAX would give away the memory of the averages with the network's
+        variable.assign(
+            np.array(keras.ops.convert_to_numpy(variable))
+        )  # a copy, or JAX would give away the memory of the averages with the network's
     yield
     for variable, value in zip(variables, own, strict=True):
         variable.assign(value)

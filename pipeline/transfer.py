@@ -2,7 +2,7 @@
 
 import keras
 
-from pipeline import cifar10, device, paths
+from pipeline import architectures, cifar10, device, paths
 from pipeline.batches import CachedViews, one_hot
 from pipeline.cpu import accelerated, large_kernel
 from pipeline.folding import folded
@@ -11,13 +11,10 @@ from pipeline.training import Task
 from pipeline.trunk import cached, load_backbone, split, trunk
 
 
-def faster(name: str, params: Params) -> set[str]:
-    """Flags of the CPUs on which bfloat16 was measured faster: none for depthwise convolutions of 3x3.
-
-    Those of 5x5 are matrix products in training, which gain from tiles.
-    """
+def bfloat16_flags(name: str, params: Params) -> set[str]:
+    """None for depthwise convolutions of 3x3; those of 5x5 are matrix products in training, which gain from tiles."""
     settings = params.models[name].trunk
-    _, upper = split(load_backbone(name, params, settings.resolution), settings.cut)
+    _, upper = split(architectures.get(name).backbone(settings.resolution, None), settings.cut)
     return device.TILES if any(large_kernel(layer) for layer in upper.layers) else set()
 
 

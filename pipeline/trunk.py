@@ -69,7 +69,10 @@ def cached(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
     Raises UserError if a file is missing, or is not whole as stage `trunk` wrote it.
     """
-    for name, digest in read_json(folder / "trunk.json")["sha256"].items():
+    record = read_json(folder / "trunk.json")
+    if not record["cached"]:
+        raise UserError(f"{folder} has no activations: run `dvc repro trunk@{folder.name}`")
+    for name, digest in record["sha256"].items():
         if not (folder / name).is_file() or checksum(folder / name) != digest:
             raise UserError(f"{folder / name} is missing or damaged; run `dvc repro --force trunk@{folder.name}`")
     return np.load(folder / "train.npy", mmap_mode="r"), np.load(folder / "validation.npy", mmap_mode="r")

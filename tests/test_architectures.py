@@ -112,6 +112,30 @@ def test_pixels_are_scaled_as_the_published_weights_expect(name, layer, low, hig
     assert np.allclose(scaled(white), high, atol=1e-6)
 
 
+def test_efficientnetb0s_release_has_deviations_for_variances_and_is_put_right(tmp_path):
+    """As Keras' own release has it, and Keras' own download makes up for it."""
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    released = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(32, 32, 3))
+    scale = next(layer for layer in released.layers if isinstance(layer, keras.layers.Normalization))
+    scale.set_weights([mean, deviation, np.array(1)])
+    released.save_weights(tmp_path / "efficientnetb0_notop.weights.h5")
+    loaded = architectures.get("efficientnetb0").backbone(32, tmp_path / "efficientnetb0_notop.weights.h5")
+    scale = next(layer for layer in loaded.layers if isinstance(layer, keras.layers.Normalization))
+    white = keras.Model(loaded.inputs[0], scale.output).predict(np.full((1, 32, 32, 3), 255.0), verbose=0)
+    assert white[0, 0, 0] == pytest.approx((1 - mean) / deviation, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_a_backbone_for_any_size_is_that_of_one_size(name):
+    """Fine-tuning trains the one and serves the other; with sides that are multiples of 32 they pad alike."""
+    anyone, one = (architectures.get(name).backbone(resolution, None) for resolution in (None, 64))
+    one.set_weights(anyone.get_weights())
+    pictures = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    found, expected = (np.asarray(model(pictures, training=False)) for model in (anyone, one))
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
 def test_the_first_convolution_sees_the_scaled_pixels(backbones):
     for name, first in (("mobilenetv2", "Conv1"), ("efficientnet_lite0", "stem_conv"), ("resnet50v2", "conv1_pad")):
         backbone = backbones(name)

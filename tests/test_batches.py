@@ -134,8 +134,9 @@ def test_shrinking_to_half_averages_squares_of_four_pixels(some):
 
 @pytest.mark.parametrize("side", [32, 48, 96, 160])
 def test_enlarging_is_what_the_served_model_does(side, some):
-    served = keras.ops.image.resize(some[0].astype("float32"), (side, side), "bilinear")
-    assert np.allclose(resized(some[0], side), keras.ops.convert_to_numpy(served), atol=1e-2)
+    images = some[0][:4]
+    served = keras.ops.image.resize(images.astype("float32"), (side, side), "bilinear")
+    assert np.allclose(resized(images, side), keras.ops.convert_to_numpy(served), atol=1e-2)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Number format and XLA by device; training spread over several devices is training on one; both backends train."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from tests.conftest import ROOT
 
 # Two virtual CPU devices; ten steps on both and on one; prints both losses.
 SPREAD = """
-import sys
+import json
 import numpy as np
 import pipeline, keras
 if keras.backend.backend() == "tensorflow":
@@ -29,7 +30,7 @@ from pipeline.batches import AugmentedImages, one_hot
 from pipeline.params import load
 
 settings = load().models["custom_cnn"].training.model_copy(
-    update={"epochs": 1, "batch_size": 32, "learning_rate": 0.05, "small_share": 0.0, "cutmix": 0.5}
+    update={"epochs": 2, "batch_size": 32, "learning_rate": 0.05, "small_share": 0.0, "cutmix": 0.5, "ema": 0.9}
 )
 rng = np.random.default_rng(0)
 images, labels = rng.integers(0, 256, (320, 32, 32, 3), "uint8"), rng.integers(0, 10, 320, "uint8")
@@ -40,13 +41,13 @@ def after_ten_steps(used):
     trained = augmented(network, images, True)
     batches = lambda epoch: AugmentedImages(labels, settings, 32, 0, epoch)
     task = training.Task(trained, network, batches, (images, one_hot(labels)), None)
-    return training.fit(task, settings, used, lambda row: None).iloc[0]["val_loss"]
+    return training.fit(task, settings, used, lambda row: None)["val_loss"].tolist()
 
 xla = keras.backend.backend() == "jax"
 one = after_ten_steps(device.Device("CPU", 0, "float32", xla))
-with device.spread(settings.batch_size, "cpu") as count:
-    several = after_ten_steps(device.Device("CPU", count, "float32", xla))
-print("RESULT", count, one, several)
+with device.spread(device.Device("CPU", 2, "float32", xla), settings.batch_size, "cpu") as shared:
+    several = after_ten_steps(shared)
+print("RESULT", json.dumps([shared.gpus, one, several]))
 """
 
 
@@ -55,9 +56,9 @@ def test_the_loss_after_ten_steps_on_two_devices_is_that_of_one(backend):
     environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
     result = subprocess.run([sys.executable, "-c", SPREAD], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-3000:]
-    count, one, several = result.stdout.split("RESULT")[1].split()
-    assert count == "2"
-    assert float(several) == pytest.approx(float(one), abs=1e-4)
+    count, one, several = json.loads(result.stdout.split("RESULT")[1])
+    assert count == 2
+    assert several == pytest.approx(one, abs=1e-4)  # after 10 steps, and after 20
 
 
 def test_the_training_core_runs_on_jax_without_tensorflow():

@@ -34,6 +34,12 @@ MISTAKES = {
         40,
         "models.custom_cnn: Value error, training.small",
     ),
+    "average from scratch": (["models", "custom_cnn", "training", "ema"], 0.5, "training.ema is for pretrained"),
+    "no cut, odd size": (
+        ["models", "mobilenetv2", "trunk"],
+        {"resolution": 80, "cut": None, "views": 1, "shift": 0},
+        "32 pixels",
+    ),
     "no trunk": (["models", "mobilenetv2", "trunk"], None, "models.mobilenetv2"),
 }
 

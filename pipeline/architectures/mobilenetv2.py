@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 
 
-def backbone(resolution: int, weights: Path | None) -> keras.Model:
+def backbone(resolution: int | None, weights: Path | None) -> keras.Model:
     """Return the backbone; `weights` is a .weights.h5 file without the classifier or Keras' .h5 release with it."""
     inputs = keras.Input((resolution, resolution, 3), name="pixels")
     scaled = keras.layers.Rescaling(1 / 127.5, offset=-1, name="scale")(inputs)

@@ -1,6 +1,5 @@
 """Stage `train@ARCH`: trains one architecture, in one MLflow run, and saves the model that will be served."""
 
-import math
 import resource
 import time
 
@@ -30,26 +29,28 @@ def train(name: str, params: Params, weights: dict) -> None:
     from pipeline import tracking
 
     tracking.connect(params)  # before the seconds that TensorFlow takes to import
-    from pipeline import calibration, device, finetuning, scratch, serving, training, transfer
+    from pipeline import calibration, device, methods, serving, training
 
     folder, history_csv = paths.MODELS / name, paths.HISTORY / f"{name}.csv"
     settings = params.models[name]
     images, labels = cifar10.load(paths.VALIDATION)
-    kind = scratch if not settings.weights else transfer if settings.trunk.cut else finetuning
-    used = device.prepare(params.compute, kind.faster(name, params), params.seed)
+    method = methods.of(settings)
+    used = device.prepare(params.compute, method.bfloat16_flags(name, params), params.seed)
     tags = {f"weights.{key}": str(value) for key, value in weights.items()}
-    tags |= {"device": used.name, "precision": used.precision, "xla": str(used.xla)}
+    tags |= {"profile": params.profile, "device": used.name, "precision": used.precision, "xla": str(used.xla)}
+    trunk = read_json(paths.TRUNKS / name / "trunk.json")
+    tags |= {f"trunk.{key}": trunk[key] for key in ("device", "precision") if key in trunk}
     with tracking.start(name, f"train@{name}", tags) as run:
         tracking.log_params(params, settings)
         tracking.log_dataset(paths.TRAIN, *cifar10.load(paths.TRAIN), "training")
         tracking.log_dataset(paths.VALIDATION, images, labels, "validation")
 
         began = time.perf_counter()
-        with device.spread(math.gcd(settings.training.batch_size, training.VALIDATED)):
-            task = kind.task(name, params)
-            history = training.fit(task, settings.training, used, tracking.log_epoch)
+        with device.spread(used, settings.training.batch_size) as shared:
+            task = method.task(name, params)
+            history = training.fit(task, settings.training, shared, tracking.log_epoch)
         seconds = time.perf_counter() - began
-        trunk_seconds = read_json(paths.TRUNKS / name / "trunk.json").get("seconds", 0.0)
+        trunk_seconds = trunk.get("seconds", 0.0)
 
         network = serving.averaged(task.finish(), settings.training.views)
         logits = network.predict(images, settings.training.batch_size, verbosity())
@@ -78,6 +79,8 @@ def train(name: str, params: Params, weights: dict) -> None:
             "model_uri": tracking.log_model(model, images[:2]),
             "device": used.name,
             "precision": used.precision,
+            "gpus": shared.gpus,
+            "profile": params.profile,
             "weights": weights,
         }
         write_json(folder / "run.json", receipt | cost)
