@@ -147,6 +147,14 @@ def test_the_readme_names_every_section_and_architecture(checked):
         assert f"`{name}`" in readme, f"README.md does not name `{name}`"
 
 
+def test_the_readmes_links_and_profiles_are_there():
+    readme = (ROOT / "README.md").read_text()
+    for link in re.findall(r"\]\(([^)#]+)\)", readme):
+        assert "://" in link or (ROOT / link).exists(), link
+    for profile in re.findall(r"profile=(\w+)", readme):
+        assert (ROOT / f"conf/profile/{profile}.yaml").is_file(), profile
+
+
 def test_the_readme_and_the_code_name_the_same_environment_variables():
     named = set(re.findall(r"`((?:CIFAR10|MLFLOW)_[A-Z_0-9]+)", (ROOT / "README.md").read_text()))
     source = "".join(path.read_text() for path in (ROOT / "pipeline").rglob("*.py"))
