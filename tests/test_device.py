@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 
-import keras
 import pytest
 
 from pipeline import device
@@ -85,17 +84,20 @@ def test_a_batch_is_spread_over_as_many_devices_as_divide_it(sizes, batch_size, 
 
 
 @pytest.mark.parametrize(
-    ("precision", "faster", "policy"),
-    [
-        ("float32", {"fpu"}, "float32"),
-        ("bfloat16", set(), "mixed_bfloat16"),
-        ("auto", set(), "float32"),
-        ("auto", {"fpu"}, "mixed_bfloat16"),  # a flag of every CPU
-    ],
+    ("precision", "native", "bfloat16"),
+    [("float32", True, False), ("bfloat16", False, True), ("auto", False, False), ("auto", True, True)],
 )
-def test_the_number_format_follows_params_and_the_cpu(precision, faster, policy, checked):
-    if keras.backend.backend() != "tensorflow" or device.gpus():
-        pytest.skip("of a CPU with TensorFlow")
-    used = device.prepare(checked.compute.model_copy(update={"precision": precision}), faster, seed=0)
-    assert (used.precision, used.xla) == (policy, False)
-    assert keras.config.dtype_policy().name == policy
+def test_the_number_format_follows_params_and_the_cpu(precision, native, bfloat16, checked):
+    """In a process that sees no GPU and has TensorFlow, whatever this one has. Each CPU has some flag."""
+    code = (
+        "import sys, pipeline, keras\n"
+        "from pipeline import device, params\n"
+        f"compute = params.load().compute.model_copy(update={{'precision': {precision!r}}})\n"
+        f"flags = device._cpu_flags() if {native} else set()\n"
+        "used = device.prepare(compute, flags, seed=0)\n"
+        "print('RESULT', used.precision, keras.config.dtype_policy().name, used.xla, used.gpus)\n"
+    )
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    policy = "mixed_bfloat16" if bfloat16 else "float32"
+    assert result.stdout.split("RESULT")[1].split() == [policy, policy, "False", "0"], result.stderr[-2000:]
