@@ -59,6 +59,7 @@ def pytorch(say) -> None:
 
     from pipeline import cifar10, device, params, scratch
     from pipeline.architectures import custom_cnn
+    from pipeline.augmentation import draw, sources
     from pipeline.batches import AugmentedImages
 
     checked = params.load()
@@ -107,16 +108,16 @@ def pytorch(say) -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             return network(prepared(pictures)).float() * custom_cnn.LOGIT_SCALE
 
-    step = 0
+    step, shown = 0, sources(settings.shift)
     for epoch in range(EPOCHS):
         network.train()
         batches = AugmentedImages(labels, settings, 32, checked.seed, epoch)
+        moves = draw(len(images), settings.shift, checked.seed, epoch)
         for number in range(len(batches)):
             drawn, targets = batches[number]
-            pictures = images[drawn["index"]]
-            # The same maps of rows and columns, which only pick pixels here.
-            rows, columns = drawn["rows"].argmax(axis=2), drawn["columns"].argmax(axis=2)
-            pictures = pictures[np.arange(len(pictures))[:, None, None], rows[:, :, None], columns[:, None, :]]
+            mirrored, (down, across) = (found[..., drawn["index"]] for found in moves)
+            rows, columns = shown[0, down][:, :, None], shown[mirrored, across][:, None, :]
+            pictures = images[drawn["index"][:, None, None], rows, columns]
             done = step / steps
             rise = settings.start + (1 - settings.start) * done / settings.peak_at
             fall = 1 + (settings.end - 1) * (done - settings.peak_at) / (1 - settings.peak_at)

@@ -10,9 +10,8 @@ import keras
 import numpy as np
 
 from benchmarks import common
-from pipeline import cifar10, cpu, device, params, paths, scratch, training, transfer
+from pipeline import cifar10, device, params, paths, scratch, training, transfer
 from pipeline import trunk as trunks
-from pipeline.batches import one_hot
 
 STEPS = 8  # timed, after 2 that are not
 PRETRAINED = ("mobilenetv2", "efficientnet_lite0")
@@ -22,7 +21,7 @@ def main() -> list[dict]:
     """Write throughput.csv, a row a stage; return no ratio."""
     checked = params.load()
     rows = []
-    with common.workspace(paths.TRAIN, paths.VALIDATION, paths.WEIGHTS):
+    with common.workspace(paths.TRAIN, paths.VALIDATION, paths.WEIGHTS, paths.TRUNKS):
         used = device.prepare(checked.compute, scratch.bfloat16_flags("custom_cnn", checked), checked.seed)
         task, settings = scratch.task("custom_cnn", checked), checked.models["custom_cnn"].training
         batches = task.batches(settings.epochs - 1)  # the last epoch's: the first have smaller pictures
@@ -39,7 +38,7 @@ def main() -> list[dict]:
 def pretrained(name: str, checked: params.Params) -> list[dict]:
     settings = checked.models[name]
     resolution, batch = settings.trunk.resolution, settings.training.batch_size
-    images, labels = cifar10.load(paths.TRAIN)
+    images, _ = cifar10.load(paths.TRAIN)
     used = device.prepare(checked.compute, device.TILES, checked.seed)
     lower, _ = trunks.split(trunks.load_backbone(name, checked, resolution), settings.trunk.cut)
     frozen = trunks.trunk(lower)
@@ -47,11 +46,9 @@ def pretrained(name: str, checked: params.Params) -> list[dict]:
     rows = [row(f"trunk@{name}", used.precision, operations(lower) * trunks.BATCH, trunks.BATCH, seconds)]
 
     used = device.prepare(checked.compute, transfer.bfloat16_flags(name, checked), checked.seed)
-    _, upper = trunks.split(trunks.load_backbone(name, checked, resolution), settings.trunk.cut)
-    head = transfer.head(cpu.accelerated(transfer.settled(upper)), settings.training.dropout)
-    activations = np.random.default_rng(0).normal(size=(batch, *upper.input_shape[1:])).astype("float32")
-    seconds = timed_training(head, settings.training, activations, one_hot(labels[:batch]))
-    return [*rows, row(f"train@{name}", used.precision, 3 * operations(upper) * batch, batch, seconds)]
+    task = transfer.task(name, checked)
+    seconds = timed_training(task.trained, settings.training, *task.batches(0)[0])
+    return [*rows, row(f"train@{name}", used.precision, 3 * operations(task.trained) * batch, batch, seconds)]
 
 
 def row(stage: str, precision: str, work: float, images: int, seconds: float) -> dict:
@@ -80,7 +77,9 @@ def operations(network: keras.Model) -> float:
     """Multiplications and additions of one image's forward pass. All sizes must be known."""
     total = 0
     for layer in network.layers:
-        if isinstance(layer, keras.layers.DepthwiseConv2D):
+        if isinstance(layer, keras.Model):
+            total += operations(layer)
+        elif isinstance(layer, keras.layers.DepthwiseConv2D):
             total += 2 * np.prod(layer.output.shape[1:]) * np.prod(layer.kernel_size)
         elif isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense)):
             total += 2 * np.prod(layer.output.shape[1:]) * np.prod(layer.kernel.shape[:-1])

@@ -46,16 +46,30 @@ def augmented(network: keras.Model, images: np.ndarray, cutmix: bool) -> keras.M
     return keras.Model(drawn, network(Augment(images)(drawn)), name="augmented")
 
 
-def moves(side: int, shift: int) -> np.ndarray:
-    """Float32 (2, 2 shift + 1, side, 32): maps of 32 pixels in a line to `side`.
+def draw(count: int, shift: int, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of `count` images are mirrored in an epoch, int (count,), 0 or 1, and how all are moved, int (2, count).
 
-    First as they are, then mirrored; each moved by -shift to shift pixels. Pixels moved in from outside are reflected
-    ones.
+    Half of the images, chosen at random, are mirrored in the first epoch, the others in the second; then they alternate
+    (arXiv:2404.00498, section 3.6). Moves down and across are from 0 to 2 `shift`: `sources` says what they mean.
+    """
+    first = np.random.default_rng(seed).random(count) < 0.5
+    offsets = np.random.default_rng([seed, epoch, 1]).integers(0, 2 * shift + 1, (2, count))
+    return (first ^ bool(epoch % 2)).astype(int), offsets
+
+
+def sources(shift: int) -> np.ndarray:
+    """Int (2, 2 shift + 1, 32): the pixel in a line of 32 that each place shows, as it is and mirrored, for each move.
+
+    A line is moved by -shift to shift pixels. Pixels moved in from outside are reflected ones.
     """
     places = np.arange(32) + np.arange(-shift, shift + 1)[:, None]
-    sources = 31 - np.abs(31 - np.abs(places))
-    picked = np.eye(32, dtype="float32")[np.stack([sources, 31 - sources])]  # 2, moves, 32 places, 32 sources
-    return np.matmul(resizing(side), picked)
+    shown = 31 - np.abs(31 - np.abs(places))
+    return np.stack([shown, 31 - shown])
+
+
+def moves(side: int, shift: int) -> np.ndarray:
+    """Float32 (2, 2 shift + 1, side, 32): `sources` as maps of a line of 32 pixels, which also resize it to `side`."""
+    return np.matmul(resizing(side), np.eye(32, dtype="float32")[sources(shift)])
 
 
 def resizing(side: int) -> np.ndarray:

@@ -4,7 +4,7 @@ import abc
 
 import numpy as np
 
-from pipeline.augmentation import moves
+from pipeline.augmentation import draw, moves
 from pipeline.params import Training
 
 
@@ -41,11 +41,10 @@ def side_in(epoch: int, training: Training, side: int) -> int:
 class AugmentedImages(Batches):
     """What `augmentation.Augment` is to do with each image of a batch.
 
-    `index` int32 (B,); `rows` and `columns` float32 (B, side, 32), the maps that mirror the image every other epoch,
-    translate it by up to `shift` pixels and resize it. Which half of the images is mirrored first is random; then they
-    alternate (arXiv:2404.00498, section 3.6). In the first epochs, a share `small_share`, the side is `small`, then
-    `side`. With CutMix (arXiv:1905.04899), a share `cutmix` of the images gets a box of another one, and its share of
-    the target: `other` int32 (B,), `box_rows` and `box_columns` float32 (B, side), 1 inside the box.
+    `index` int32 (B,); `rows` and `columns` float32 (B, side, 32), the maps that mirror, move (`augmentation.draw`) and
+    resize it. In the first epochs, a share `small_share`, the side is `small`, then `side`. With CutMix
+    (arXiv:1905.04899), a share `cutmix` of the images gets a box of another one, and its share of the target: `other`
+    int32 (B,), `box_rows` and `box_columns` float32 (B, side), 1 inside the box.
     """
 
     def __init__(self, labels: np.ndarray, training: Training, side: int, seed: int, epoch: int):
@@ -54,9 +53,7 @@ class AugmentedImages(Batches):
         super().__init__(labels, training.batch_size, seed, epoch)
         self._side = side_in(epoch, training, side)
         self._moves = moves(self._side, training.shift)
-        first = np.random.default_rng(seed).random(count) < 0.5
-        self._mirrored = (first ^ bool(epoch % 2)).astype(int)
-        self._offsets = self._rng.integers(0, 2 * training.shift + 1, (2, count))
+        self._mirrored, self._offsets = draw(count, training.shift, seed, epoch)
         self._others = self._rng.permutation(count)
         self._boxes = self._boxes_of(count, training.cutmix) if training.cutmix else None
 

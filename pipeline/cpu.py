@@ -32,9 +32,8 @@ class FusedNormalization(keras.layers.BatchNormalization):
             is_training=True,
         )
         count = tf.cast(tf.size(inputs) / inputs.shape[-1], "float32")
-        variance *= (
-            count - 1
-        ) / count  # TensorFlow's is an estimate for all there are, Keras' of those that there were
+        # TensorFlow's is an estimate for all that there could be, Keras' of those that there were.
+        variance *= (count - 1) / count
         for moving, seen in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + seen * (1 - self.momentum))
         return outputs

@@ -146,9 +146,10 @@ def fit(task: Task, training: Training, device: Device, on_epoch: Callable[[dict
 
 def predict(network: keras.Model, inputs: np.ndarray, batch_size: int) -> np.ndarray:
     """What the network makes of all inputs, in whole batches, so that each can be spread over several devices."""
-    missing = -len(inputs) % batch_size
-    padded = np.concatenate([inputs, np.repeat(inputs[:1], missing, axis=0)])
-    return network.predict(padded, batch_size, verbose=0)[: len(inputs)]
+    count, missing = len(inputs), -len(inputs) % batch_size
+    if missing:
+        inputs = np.concatenate([inputs, np.repeat(inputs[:1], missing, axis=0)])
+    return network.predict(inputs, batch_size, verbose=0)[:count]
 
 
 def accuracy(logits: np.ndarray, targets: np.ndarray) -> float:
@@ -210,9 +211,8 @@ def _averaged(network: keras.Model) -> Iterator[None]:
     own = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
     network.optimizer.average(variables)
     for variable in variables:
-        variable.assign(
-            np.array(keras.ops.convert_to_numpy(variable))
-        )  # a copy, or JAX would give away the memory of the averages with the network's
+        # A copy, or JAX would give away the memory of the averages with the network's.
+        variable.assign(np.array(keras.ops.convert_to_numpy(variable)))
     yield
     for variable, value in zip(variables, own, strict=True):
         variable.assign(value)

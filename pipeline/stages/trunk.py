@@ -48,17 +48,13 @@ def compute(name: str, params: Params) -> None:
 
 
 def views_of(images: np.ndarray, views: int, shift: int, seed: int) -> Iterator[np.ndarray]:
-    """Views of the images: half of them mirrored, in the next view the others, each moved by up to `shift` pixels.
+    """Views of the images, uint8 (N, 32, 32, 3) as they are: in each, what `augmentation.draw` does in one epoch."""
+    from pipeline.augmentation import draw, sources
 
-    `images`: uint8 (N, 32, 32, 3), as each view is. Pixels moved in from outside are reflected ones.
-    """
-    rng = np.random.default_rng(seed)
-    first, number = rng.random(len(images)) < 0.5, np.arange(len(images))
-    padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="reflect")
+    shown, number = sources(shift), np.arange(len(images))[:, None, None]
     for view in range(views):
-        down, across = rng.integers(0, 2 * shift + 1, (2, len(images), 1)) + np.arange(32)
-        across = np.where((first ^ bool(view % 2))[:, None], across[:, ::-1], across)
-        yield padded[number[:, None, None], down[:, :, None], across[:, None, :]]
+        mirrored, (down, across) = draw(len(images), shift, seed, view)
+        yield images[number, shown[0, down][:, :, None], shown[mirrored, across][:, None, :]]
 
 
 if __name__ == "__main__":
