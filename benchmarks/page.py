@@ -57,6 +57,9 @@ def picture() -> None:
         axis.grid(alpha=0.3)
         if rows:
             axis.legend()
+        else:
+            axis.text(0.5, 0.5, "not measured yet", ha="center", transform=axis.transAxes)
+            axis.set(xticks=[], yticks=[])
     rows = common.read("throughput")[::-1]
     axes[2].barh([row["stage"] for row in rows], [float(row["share"]) * 100 for row in rows])
     axes[2].set(title="GFLOP/s over a matrix product's", xlabel="%", xlim=(0, 100))
