@@ -1,26 +1,32 @@
 """The spread over seeds: `python -m benchmarks.seeds custom_cnn 0 1 2`, each scored once on the test images.
 
-The split stays that of params.yaml's seed; initial weights, order and augmentation have the seeds named. Rows are added
-to results/seeds.csv under the profile that params.yaml has; those of the same profile, model and seed are replaced. A
-pretrained network needs its trunk (`dvc repro trunk@ARCH`), whose cached views have params.yaml's seed for all.
+The split stays that of params.yaml's seed; initial weights, order and augmentation have the seeds named. A profile of
+conf/profile is laid over params.yaml with `--profile NAME`. Rows are added to results/seeds.csv under the profile's
+name; those of the same profile, model and seed are replaced. A pretrained network needs its trunk (`dvc repro
+trunk@ARCH`), whose cached views have params.yaml's seed for all.
 """
 
-import sys
+import argparse
 import time
 
 from benchmarks import common, page
 from pipeline import calibration, cifar10, device, errors, methods, params, paths, serving, training
-from pipeline.files import read_json
+from pipeline.files import read_json, read_yaml
 
 
 def main() -> None:
-    name, *seeds = sys.argv[1:] or [""]
-    checked = params.load()
-    if name not in checked.models or not seeds or not all(seed.isdigit() for seed in seeds):
-        raise errors.UserError(
-            "name an architecture of params.yaml and seeds: python -m benchmarks.seeds custom_cnn 0 1 2"
-        )
-    for seed in map(int, seeds):
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.seeds", description="the spread over seeds")
+    parser.add_argument("model", help="an architecture of params.yaml")
+    parser.add_argument("seeds", type=int, nargs="+", metavar="seed")
+    parser.add_argument("--profile", help="file of conf/profile, laid over params.yaml; left out: params.yaml as it is")
+    arguments = parser.parse_args()
+    name, checked = arguments.model, params.load()
+    if name not in checked.models:
+        raise errors.UserError(f"no architecture {name} in params.yaml; there are {', '.join(checked.models)}")
+    if arguments.profile:
+        values = params.laid_over(read_yaml(paths.PARAMS), arguments.profile)
+        checked = params.Params.model_validate(values)
+    for seed in arguments.seeds:
         measured = measure(name, checked.model_copy(update={"seed": seed}))
         key = {"profile": checked.profile, "model": name, "seed": str(seed)}
         others = [row for row in common.read("seeds") if not key.items() <= row.items()]

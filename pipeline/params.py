@@ -143,9 +143,18 @@ class Model(Section):
         side = self.trunk.resolution if self.trunk else 32
         if self.training.small > side:
             raise ValueError(f"training.small is {self.training.small}: more than the {side} pixels of whole images")
-        if self.network and self.training.ema:
-            raise ValueError("training.ema is for pretrained networks: give 0.0")
-        if self.trunk and self.trunk.cut is None and any(pixels % 32 for pixels in (side, self.training.small)):
+        if self.network and (self.training.ema or self.training.dropout):
+            raise ValueError("training.ema and training.dropout are for pretrained networks: give 0.0")
+        return self
+
+    @model_validator(mode="after")
+    def _cut_or_whole(self):
+        trunk, training = self.trunk, self.training
+        if trunk and trunk.cut is not None and (training.shift or training.cutmix or training.small_share):
+            raise ValueError("with trunk.cut, training.shift, cutmix and small_share do nothing: give 0")
+        if trunk and trunk.cut is None and (trunk.views > 1 or trunk.shift):
+            raise ValueError("without a cut no views are cached: give trunk.views: 1 and trunk.shift: 0")
+        if trunk and trunk.cut is None and any(pixels % 32 for pixels in (trunk.resolution, training.small)):
             raise ValueError("without a cut, trunk.resolution and training.small must be multiples of 32 pixels")
         return self
 
@@ -216,6 +225,25 @@ def load(path: Path = paths.PARAMS) -> Params:
             entry = "a network (weights: [], trunk: null)" if model.weights else "weights and a trunk (network: null)"
             raise UserError(f"{path}: models.{name}: {MODULES.name}/{name}.py has no `{function}`; give it {entry}")
     return params
+
+
+def laid_over(values: dict, profile: str) -> dict:
+    """`values`, as params.yaml has them, with the changes of a profile, as `dvc exp run -S profile=NAME` makes them.
+
+    Changes to what `values` does not have are left out; the outcome is not checked. Raises UserError if there is none.
+    """
+    path = paths.PROFILES / f"{profile}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in paths.PROFILES.glob("*.yaml")))
+        raise UserError(f"{path} is missing; the profiles are {known}")
+    return _merged(values, read_yaml(path))
+
+
+def _merged(values: dict, changes: dict) -> dict:
+    both = dict(values)
+    for key in values.keys() & changes.keys():
+        both[key] = _merged(values[key], changes[key]) if isinstance(changes[key], dict) else changes[key]
+    return both
 
 
 def _describe(error: ValidationError) -> str:

@@ -6,11 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline import cifar10, errors, paths, preflight, pretrained, sources
+from pipeline import cifar10, errors, params, paths, preflight, pretrained, sources
 from pipeline.files import read_yaml, write_yaml
 
 WORKSPACE = Path(".smoke")
-CHANGES = Path("conf/profile/smoke.yaml")
 RESULTS = ("dvc.lock", "metrics/", "plots/", "reports/", "registry.json")  # tracked, but of another run
 
 
@@ -28,7 +27,7 @@ def main() -> None:
 
 
 def make_workspace(folder: Path) -> None:
-    """Copy the files that git does not ignore into `folder`, a repository of its own, with the params of `CHANGES`.
+    """Copy the files that git does not ignore into `folder`, a repository of its own, with params for a smoke test.
 
     Data and models that an earlier smoke run left there are kept. Raises UserError outside a git repository.
     """
@@ -42,24 +41,16 @@ def make_workspace(folder: Path) -> None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).unlink(missing_ok=True)
             shutil.copy2(name, folder / name, follow_symlinks=False)
-    params = merged(read_yaml(paths.PARAMS), read_yaml(CHANGES))
-    params["weights"]["folder"] = str(Path(params["weights"]["folder"]).resolve())
-    for source in params["data"]["sources"]:
+    values = params.laid_over(read_yaml(paths.PARAMS), "smoke")
+    values["weights"]["folder"] = str(Path(values["weights"]["folder"]).resolve())
+    for source in values["data"]["sources"]:
         if source["type"] == "local":
             source["path"] = str(Path(source["path"]).resolve())
-    write_yaml(folder / paths.PARAMS, params)
+    write_yaml(folder / paths.PARAMS, values)
     git = ["git", "-c", "user.name=smoke", "-c", "user.email=smoke@localhost", "-c", "commit.gpgsign=false"]
     commit = ["commit", "--quiet", "--allow-empty", "--no-verify", "-m", "Smoke test"]
     for command in (["init", "--quiet"], ["add", "--all"], commit):
         subprocess.run([*git, *command], cwd=folder, check=True)
-
-
-def merged(values: dict, changes: dict) -> dict:
-    """`values` with `changes` on top, section by section; what `values` does not have is left out."""
-    both = dict(values)
-    for key in values.keys() & changes.keys():
-        both[key] = merged(values[key], changes[key]) if isinstance(changes[key], dict) else changes[key]
-    return both
 
 
 if __name__ == "__main__":

@@ -69,8 +69,8 @@ def test_operations_of_a_forward_pass_are_counted():
     ("arguments", "message"),
     [
         (["benchmarks", "speed"], "no benchmark speed; known: notebook, scratch, throughput, inference"),
-        (["benchmarks.seeds"], "name an architecture of params.yaml and seeds"),
-        (["benchmarks.seeds", "custom_cnn", "one"], "name an architecture of params.yaml and seeds"),
+        (["benchmarks.seeds", "lenet", "0"], "no architecture lenet in params.yaml; there are custom_cnn, mobilenetv2"),
+        (["benchmarks.seeds", "custom_cnn", "0", "--profile", "fast"], "the profiles are cnn94, default, gpu, smoke"),
     ],
 )
 def test_a_mistake_is_one_line(arguments, message):

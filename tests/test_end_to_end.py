@@ -136,7 +136,7 @@ def test_a_change_of_a_skipped_model_reaches_nothing_else(workspace):
 @pytest.mark.parametrize(
     ("where", "old", "new", "again"),
     [
-        ("params.yaml", "learning_rate: 0.001", "learning_rate: 0.002", False),
+        ("params.yaml", "learning_rate: 0.0003", "learning_rate: 0.0004", False),
         ("params.yaml", "rounds: 20", "rounds: 10", False),
         ("params.yaml", "cut: block8_project_bn", "cut: block9_add", True),
         ("params.yaml", "resolution: 48", "resolution: 64", True),

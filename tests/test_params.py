@@ -7,7 +7,8 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from pipeline import params
+from pipeline import params, paths
+from pipeline.files import read_yaml
 from pipeline.params import UserError
 from tests.conftest import ROOT
 
@@ -34,7 +35,9 @@ MISTAKES = {
         40,
         "models.custom_cnn: Value error, training.small",
     ),
-    "average from scratch": (["models", "custom_cnn", "training", "ema"], 0.5, "training.ema is for pretrained"),
+    "average from scratch": (["models", "custom_cnn", "training", "ema"], 0.5, "are for pretrained networks"),
+    "cut, moved images": (["models", "mobilenetv2", "training", "shift"], 2, "with trunk.cut, training.shift"),
+    "no cut, views": (["models", "mobilenetv2", "trunk", "cut"], None, "give trunk.views: 1"),
     "no cut, odd size": (
         ["models", "mobilenetv2", "trunk"],
         {"resolution": 80, "cut": None, "views": 1, "shift": 0},
@@ -162,15 +165,17 @@ def test_the_readme_and_the_code_name_the_same_environment_variables():
 
 
 @pytest.mark.parametrize("profile", sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml")))
-def test_a_profile_is_laid_over_params_as_dvc_does_it(profile, tmp_path, checked):
+def test_a_profile_is_laid_over_params_as_dvc_does_it(profile, tmp_path, monkeypatch, checked):
     """`dvc exp run -S profile=NAME` composes conf/ with Hydra, and writes the outcome to params.yaml."""
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base=None):
         composed = OmegaConf.to_yaml(hydra.compose("config", [f"profile={profile}"]))
     path = tmp_path / "params.yaml"
     path.write_text(composed)
-    laid_over = params.load(path)
-    assert laid_over.profile == profile
-    assert (laid_over == checked) == (profile == "default")
+    by_hydra = params.load(path)
+    assert by_hydra.profile == profile
+    assert (by_hydra == checked) == (profile == "default")
+    monkeypatch.chdir(ROOT)
+    assert params.Params.model_validate(params.laid_over(read_yaml(paths.PARAMS), profile)) == by_hydra
 
 
 def test_profiles_change_only_keys_that_exist(checked):
