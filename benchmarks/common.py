@@ -66,6 +66,16 @@ def _short(value):
     return f"{value:.4g}" if isinstance(value, float) else value
 
 
+def require(*needed: Path) -> None:
+    """Raises UserError if any of what stages write is missing, or is of a skipped architecture."""
+    for path in needed:
+        if not path.exists():
+            raise UserError(f"{path} is missing: `make repro` makes it")
+        record = path / "manifest.json"
+        if record.is_file() and read_json(record)["status"] == "skipped":
+            raise UserError(f"{path.name}: {read_json(record)['reason']}: this benchmark needs them")
+
+
 @contextlib.contextmanager
 def workspace(*needed: Path) -> Iterator[None]:
     """Within the block, the working folder is an empty one in which links lead to what is `needed` of this one.
@@ -73,12 +83,7 @@ def workspace(*needed: Path) -> Iterator[None]:
     Raises UserError if any of that is missing.
     """
     root = Path.cwd()
-    for path in needed:
-        if not path.exists():
-            raise UserError(f"{path} is missing: `make repro` makes it")
-        record = path / "manifest.json"
-        if record.is_file() and read_json(record)["status"] == "skipped":
-            raise UserError(f"{path.name}: {read_json(record)['reason']}: this benchmark needs them")
+    require(*needed)
     with tempfile.TemporaryDirectory(dir=root, prefix=".bench-") as folder:
         for path in (paths.PARAMS, *needed):
             link = Path(folder) / path

@@ -7,10 +7,9 @@ pretrained network needs its trunk (`dvc repro trunk@ARCH`), whose cached views 
 """
 
 import argparse
-import time
 
 from benchmarks import common, page
-from pipeline import calibration, cifar10, device, errors, methods, params, paths, serving, tracking, training
+from pipeline import cifar10, errors, methods, params, paths, profiles, scoring, tracking
 from pipeline.files import read_json, read_yaml
 
 
@@ -24,8 +23,9 @@ def main() -> None:
     if name not in checked.models:
         raise errors.UserError(f"no architecture {name} in params.yaml; there are {', '.join(checked.models)}")
     if arguments.profile:
-        values = params.laid_over(read_yaml(paths.PARAMS), arguments.profile)
-        checked = params.Params.model_validate(values)
+        values = profiles.laid_over(read_yaml(paths.PARAMS), arguments.profile)
+        checked = params.checked(values, paths.PROFILES / f"{arguments.profile}.yaml")
+    common.require(paths.TRAIN, paths.VALIDATION, paths.TEST, paths.TRUNKS / name)
     experiment = f"{checked.tracking.experiment}-seeds"
     checked = checked.model_copy(update={"tracking": checked.tracking.model_copy(update={"experiment": experiment})})
     tracking.connect(checked)
@@ -39,29 +39,19 @@ def main() -> None:
 
 def measure(name: str, checked: params.Params) -> dict[str, float]:
     """Train with the seed of `checked`, in an MLflow run; return what a row of seeds.csv has besides its key."""
-    settings = checked.models[name]
-    method = methods.of(settings)
-    used = device.prepare(checked.compute, method.bfloat16_flags(name, checked), checked.seed)
+    used = methods.prepare(name, checked)
     tags = {"profile": checked.profile, "device": used.name, "precision": used.precision}
     with tracking.start(f"{name} {checked.profile} {checked.seed}", f"train@{name}", tags):
-        tracking.log_params(checked, settings)
-        began = time.perf_counter()
-        with device.spread(used, settings.training.batch_size) as shared:
-            task = method.task(name, checked)
-            training.fit(task, settings.training, shared, tracking.log_epoch)
-        trunk = paths.TRUNKS / name / "trunk.json"
-        before = read_json(trunk).get("seconds", 0.0) if trunk.is_file() else 0.0
-        seconds = before + time.perf_counter() - began
-        network = serving.averaged(task.finish(), settings.training.views)
+        tracking.log_params(checked, checked.models[name])
+        trained = methods.train(name, checked, used, tracking.log_epoch)
         figures = {}
-        for split, folder in (("validation", paths.VALIDATION), ("test", paths.TEST)):
-            images, labels = cifar10.load(folder)
-            logits = network.predict(images, checked.evaluation.batch_size, verbose=0)
-            if split == "validation":
-                temperature = calibration.best_temperature(logits, labels)
-            figures[f"{split}_accuracy"] = float((logits.argmax(axis=1) == labels).mean())
-            figures[f"{split}_nll"] = calibration.nll(calibration.probabilities(logits, temperature), labels)
-        figures["train_seconds"] = seconds
+        images, _ = cifar10.load(paths.TEST)
+        test = trained.model.predict(images, checked.evaluation.batch_size, verbose=0)
+        for folder, probabilities in ((paths.VALIDATION, trained.validation), (paths.TEST, test)):
+            scores = scoring.score(probabilities, cifar10.load(folder)[1], checked.evaluation.ece_bins)
+            figures |= {f"{folder.name}_{figure}": scores[figure] for figure in ("accuracy", "nll")}
+        trunk_seconds = read_json(paths.TRUNKS / name / "trunk.json").get("seconds", 0.0)
+        figures["train_seconds"] = trained.seconds + trunk_seconds
         tracking.log_metrics(figures)
     return figures | {"precision": used.precision}
 

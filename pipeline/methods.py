@@ -1,13 +1,33 @@
-"""How an architecture is trained: the one place that chooses.
+"""How an architecture is trained: the one place that chooses, and what all ways have in common.
 
 A method is a module with `task(name, params)`, what `training.fit` is to do, and `bfloat16_flags(name, params)`, the
 flags of the CPUs on which bfloat16 was measured faster for it.
 """
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import ModuleType
 
-from pipeline import finetuning, scratch, transfer
-from pipeline.params import Model
+import keras
+import numpy as np
+import pandas as pd
+
+from pipeline import calibration, cifar10, device, finetuning, paths, scratch, serving, training, transfer
+from pipeline.console import verbosity
+from pipeline.params import Model, Params
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training an architecture gave."""
+
+    model: keras.Model  # to be served: uint8 images (N, 32, 32, 3) to calibrated probabilities (N, 10)
+    validation: np.ndarray  # its probabilities for the validation images, float32 (N, 10)
+    temperature: float
+    history: pd.DataFrame  # as `training.fit` returns it
+    seconds: float  # wall-clock, of loading and training
+    gpus: int  # that shared each batch
 
 
 def of(settings: Model) -> ModuleType:
@@ -15,3 +35,26 @@ def of(settings: Model) -> ModuleType:
     if not settings.weights:
         return scratch
     return transfer if settings.trunk.cut else finetuning
+
+
+def prepare(name: str, params: Params) -> device.Device:
+    """Set up Keras and the device for training an architecture, and say what is used."""
+    flags = of(params.models[name]).bfloat16_flags(name, params)
+    return device.prepare(params.compute, flags, params.seed)
+
+
+def train(name: str, params: Params, used: device.Device, on_epoch: Callable[[dict], None]) -> Trained:
+    """Train an architecture; validation chooses epoch and temperature. `on_epoch` is told each row of the history."""
+    settings = params.models[name].training
+    began = time.perf_counter()
+    with device.spread(used, settings.batch_size) as shared:
+        task = of(params.models[name]).task(name, params)
+        history = training.fit(task, settings, shared, on_epoch)
+    seconds = time.perf_counter() - began
+
+    images, labels = cifar10.load(paths.VALIDATION)
+    network = serving.averaged(task.finish(), settings.views)
+    logits = network.predict(images, settings.batch_size, verbosity())
+    temperature = calibration.best_temperature(logits, labels)
+    model = serving.calibrated(network, temperature, name)
+    return Trained(model, calibration.probabilities(logits, temperature), temperature, history, seconds, shared.gpus)

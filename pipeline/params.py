@@ -1,7 +1,7 @@
 """Strict, frozen view of params.yaml: an unknown key, a wrong type or a value out of range stops before any work."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml.error import YAMLError
@@ -150,11 +150,14 @@ class Model(Section):
     @model_validator(mode="after")
     def _cut_or_whole(self):
         trunk, training = self.trunk, self.training
-        if trunk and trunk.cut is not None and (training.shift or training.cutmix or training.small_share):
-            raise ValueError("with trunk.cut, training.shift, cutmix and small_share do nothing: give 0")
-        if trunk and trunk.cut is None and (trunk.views > 1 or trunk.shift):
+        if trunk is None:
+            return self
+        if trunk.cut:
+            if training.shift or training.cutmix or training.small_share:
+                raise ValueError("with trunk.cut, training.shift, cutmix and small_share do nothing: give 0")
+        elif trunk.views > 1 or trunk.shift:
             raise ValueError("without a cut no views are cached: give trunk.views: 1 and trunk.shift: 0")
-        if trunk and trunk.cut is None and any(pixels % 32 for pixels in (trunk.resolution, training.small)):
+        elif trunk.resolution % 32 or training.small % 32:
             raise ValueError("without a cut, trunk.resolution and training.small must be multiples of 32 pixels")
         return self
 
@@ -204,17 +207,26 @@ def architectures() -> list[str]:
 def load(path: Path = paths.PARAMS) -> Params:
     """Read and check the whole of params.yaml.
 
-    Raises UserError, naming the first wrong key, if the file cannot be read, a key is missing, unknown or mistyped,
-    a value has the wrong type or is out of range, or an architecture has no module, or one of the other kind.
+    Raises UserError if the file cannot be read, or what `checked` says about it.
     """
     try:
-        params = Params.model_validate(read_yaml(path))
+        return checked(read_yaml(path), path)
     except FileNotFoundError:
         raise UserError(f"{path} not found: run from the repository's root") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not text in UTF-8: save it as such") from None
     except YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from None
+
+
+def checked(values: Any, path: Path) -> Params:
+    """Check what `path` holds.
+
+    Raises UserError, naming the first wrong key, if a key is missing, unknown or mistyped, a value has the wrong type
+    or is out of range, or an architecture has no module, or one of the other kind.
+    """
+    try:
+        params = Params.model_validate(values)
     except ValidationError as error:
         raise UserError(f"{path}: {_describe(error)}") from None
     for name, model in params.models.items():
@@ -225,25 +237,6 @@ def load(path: Path = paths.PARAMS) -> Params:
             entry = "a network (weights: [], trunk: null)" if model.weights else "weights and a trunk (network: null)"
             raise UserError(f"{path}: models.{name}: {MODULES.name}/{name}.py has no `{function}`; give it {entry}")
     return params
-
-
-def laid_over(values: dict, profile: str) -> dict:
-    """`values`, as params.yaml has them, with the changes of a profile, as `dvc exp run -S profile=NAME` makes them.
-
-    Changes to what `values` does not have are left out; the outcome is not checked. Raises UserError if there is none.
-    """
-    path = paths.PROFILES / f"{profile}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in paths.PROFILES.glob("*.yaml")))
-        raise UserError(f"{path} is missing; the profiles are {known}")
-    return _merged(values, read_yaml(path))
-
-
-def _merged(values: dict, changes: dict) -> dict:
-    both = dict(values)
-    for key in values.keys() & changes.keys():
-        both[key] = _merged(values[key], changes[key]) if isinstance(changes[key], dict) else changes[key]
-    return both
 
 
 def _describe(error: ValidationError) -> str:

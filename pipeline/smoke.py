@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline import cifar10, errors, params, paths, preflight, pretrained, sources
+from pipeline import cifar10, errors, paths, preflight, pretrained, profiles, sources
 from pipeline.files import read_yaml, write_yaml
 
 WORKSPACE = Path(".smoke")
@@ -41,7 +41,7 @@ def make_workspace(folder: Path) -> None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).unlink(missing_ok=True)
             shutil.copy2(name, folder / name, follow_symlinks=False)
-    values = params.laid_over(read_yaml(paths.PARAMS), "smoke")
+    values = profiles.laid_over(read_yaml(paths.PARAMS), "smoke")
     values["weights"]["folder"] = str(Path(values["weights"]["folder"]).resolve())
     for source in values["data"]["sources"]:
         if source["type"] == "local":

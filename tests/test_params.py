@@ -7,7 +7,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from pipeline import params, paths
+from pipeline import params, paths, profiles
 from pipeline.files import read_yaml
 from pipeline.params import UserError
 from tests.conftest import ROOT
@@ -175,7 +175,7 @@ def test_a_profile_is_laid_over_params_as_dvc_does_it(profile, tmp_path, monkeyp
     assert by_hydra.profile == profile
     assert (by_hydra == checked) == (profile == "default")
     monkeypatch.chdir(ROOT)
-    assert params.Params.model_validate(params.laid_over(read_yaml(paths.PARAMS), profile)) == by_hydra
+    assert params.checked(profiles.laid_over(read_yaml(paths.PARAMS), profile), path) == by_hydra
 
 
 def test_profiles_change_only_keys_that_exist(checked):
