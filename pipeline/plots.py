@@ -49,16 +49,20 @@ def curves(path: Path, histories: dict[str, pd.DataFrame]) -> None:
 
 
 def accuracies(path: Path, scores: dict[str, dict[str, float]]) -> None:
-    """Bars of test accuracy with their 95 % intervals. `scores`: figures of `scoring.score` by candidate."""
+    """Test accuracies with their 95 % intervals: points, not bars, since the axis does not start at 0.
+
+    `scores`: figures of `scoring.score` by candidate.
+    """
     figure, axis = plt.subplots(figsize=(7, 0.6 * len(scores) + 1))
     names = list(scores)[::-1]
     values = np.array([scores[name]["accuracy"] for name in names]) * 100
     low = values - np.array([scores[name]["accuracy_low"] for name in names]) * 100
     high = np.array([scores[name]["accuracy_high"] for name in names]) * 100 - values
-    axis.barh(names, values, xerr=[low, high], capsize=3, color=COLORS[0], ecolor="black")
+    axis.errorbar(values, names, xerr=[low, high], fmt="o", capsize=3, color=COLORS[0])
     for index, value in enumerate(values):
-        axis.text(value - 1, index, f"{value:.2f} %", ha="right", va="center", color="white")
-    axis.set(xlabel="test accuracy, %, with 95 % interval (Wilson)", xlim=(max(0, values.min() - 15), 100))
+        axis.annotate(f"{value:.2f} %", (value, index), (0, 6), textcoords="offset points", ha="center")
+    axis.set(xlabel="test accuracy, %, with 95 % interval (Wilson)", ylim=(-0.5, len(names) - 0.2))
+    axis.grid(axis="x", alpha=0.3)
     _save(figure, path)
 
 
