@@ -23,8 +23,8 @@ def main() -> None:
 
 
 def share(ratio: dict) -> float | str:
-    """Ours over theirs; empty where one of the two never got there."""
-    return ratio["ours"] / ratio["theirs"] if ratio["ours"] and ratio["theirs"] else ""
+    """The first over the second; empty where one of the two never got there."""
+    return ratio["first"] / ratio["second"] if ratio["first"] and ratio["second"] else ""
 
 
 if __name__ == "__main__":

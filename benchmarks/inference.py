@@ -38,7 +38,7 @@ def main() -> list[dict]:
         speeds = {runtime: batch / timed(predict) for runtime, predict in runtimes.items()}
         rows += [{"runtime": name, "batch": batch, "images_per_second": speed} for name, speed in speeds.items()]
         figure = f"seconds an image at batch size {batch}, LiteRT over Keras"
-        ratios.append({"figure": figure, "ours": 1 / speeds["litert"], "theirs": 1 / speeds["keras"]})
+        ratios.append({"figure": figure, "first": 1 / speeds["litert"], "second": 1 / speeds["keras"]})
     common.write("inference", rows)
     return ratios
 

@@ -1,15 +1,16 @@
 """The notebook's way with a pretrained network against ours: same images, same weights, same machine, in one run.
 
 The notebook's, written anew: the frozen backbone is computed for every image in every epoch, and a softmax layer on its
-pooled features is trained with Adam, batch size 64. Ours: stages `trunk` and `train` with the params of this project.
+pooled features is trained with Adam, batch size 64, in Keras' default number format, float32. Ours: stages `trunk` and
+`train` with the params of this project, which pick bfloat16 where the CPU is faster with it. Each has a process of its
+own; seconds count from when its libraries are imported. The second ratio leaves the notebook's last half point out, for
+which it needs most of its epochs.
 """
-
-import time
 
 import keras
 
 from benchmarks import common
-from pipeline import cifar10, device, params, paths, training, transfer
+from pipeline import cifar10, device, errors, methods, params, paths, training
 from pipeline.stages import trunk
 from pipeline.trunk import enlarged, load_backbone
 
@@ -18,19 +19,25 @@ NAME, EPOCHS, BATCH = "mobilenetv2", 10, 64
 
 def main() -> list[dict]:
     """Write notebook.csv, a row an epoch of either; return the ratios."""
-    with common.workspace(paths.TRAIN, paths.VALIDATION, paths.WEIGHTS / NAME):
-        checked = params.load()
-        rows = notebook(checked) + ours(checked)
+    common.require(paths.TRAIN, paths.VALIDATION, paths.WEIGHTS / NAME)
+    rows = common.race("notebook", ("notebook", "ours"))
     common.write("notebook", rows)
-    theirs = [row for row in rows if row["method"] == "notebook"]
-    best = max(theirs, key=lambda row: row["val_accuracy"])
-    reached = [r["seconds"] for r in rows if r["method"] == "ours" and r["val_accuracy"] >= best["val_accuracy"]]
-    compared = "seconds to the notebook's best validation accuracy, trunk passes included"
-    return [{"figure": compared, "ours": min(reached, default=None), "theirs": best["seconds"]}]
+    best = max(row["val_accuracy"] for row in rows if row["method"] == "notebook")
+    thresholds = {"the notebook's best validation accuracy": best, "half a point less": best - 0.005}
+    return [
+        {
+            "figure": f"seconds to {name}, trunk passes included: ours over the notebook's",
+            "first": common.seconds_to(accuracy, "ours", rows),
+            "second": common.seconds_to(accuracy, "notebook", rows),
+        }
+        for name, accuracy in thresholds.items()
+    ]
 
 
-def notebook(checked: params.Params) -> list[dict]:
+def notebook(stopwatch: common.Stopwatch) -> None:
+    checked = params.load()
     device.prepare(checked.compute.model_copy(update={"precision": "float32"}), set(), checked.seed)
+    stopwatch.start()
     images, labels = cifar10.load(paths.TRAIN)
     resolution = checked.models[NAME].trunk.resolution
     backbone = load_backbone(NAME, checked, resolution)
@@ -40,35 +47,22 @@ def notebook(checked: params.Params) -> list[dict]:
     network = keras.Model(pictures, keras.layers.Dense(10, activation="softmax")(features))
     model = enlarged(network, resolution)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    rows, began = [], time.perf_counter()
-
-    def note(epoch: int, logs: dict) -> None:
-        rows.append(row("notebook", epoch + 1, time.perf_counter() - began, logs["val_accuracy"]))
-
-    model.fit(
-        images,
-        labels,
-        BATCH,
-        epochs=EPOCHS,
-        validation_data=cifar10.load(paths.VALIDATION),
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=note)],
-        verbose=2,
-    )
-    return rows
+    lap = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: stopwatch.lap(logs["val_accuracy"]))
+    validation = cifar10.load(paths.VALIDATION)
+    model.fit(images, labels, BATCH, EPOCHS, validation_data=validation, callbacks=[lap], verbose=2)
 
 
-def ours(checked: params.Params) -> list[dict]:
-    rows, began = [], time.perf_counter()
+def ours(stopwatch: common.Stopwatch) -> None:
+    with common.workspace(paths.TRAIN, paths.VALIDATION, paths.WEIGHTS / NAME):
+        checked = params.load()
+        settings = checked.models[NAME]
+        (paths.TRUNKS / NAME).mkdir(parents=True)
+        stopwatch.start()
+        trunk.compute(NAME, checked)
+        used = methods.prepare(NAME, checked)
+        task = methods.of(settings).task(NAME, checked)
+        training.fit(task, settings.training, used, lambda row: stopwatch.lap(row["val_accuracy"]))
 
-    def note(epoch: dict) -> None:
-        rows.append(row("ours", epoch["epoch"], time.perf_counter() - began, epoch["val_accuracy"]))
 
-    (paths.TRUNKS / NAME).mkdir(parents=True)
-    trunk.compute(NAME, checked)
-    used = device.prepare(checked.compute, transfer.bfloat16_flags(NAME, checked), checked.seed)
-    training.fit(transfer.task(NAME, checked), checked.models[NAME].training, used, note)
-    return rows
-
-
-def row(method: str, epoch: int, seconds: float, accuracy: float) -> dict:
-    return {"method": method, "epoch": epoch, "seconds": seconds, "val_accuracy": accuracy}
+if __name__ == "__main__":
+    errors.run(lambda: common.contender({"notebook": notebook, "ours": ours}))

@@ -20,12 +20,16 @@ def write() -> None:
     picture()
     parts = ["# Measured by `make bench` and `python -m benchmarks.seeds`", "![Curves and shares](benchmarks.png)"]
     if ratios := common.read("ratios"):
-        parts += ["## ratios", "Ours over theirs.", tabulate(ratios, headers="keys", tablefmt="github")]
+        parts += [
+            "## ratios",
+            "What a figure names first over what it names second.",
+            tabulate(ratios, headers="keys", tablefmt="github"),
+        ]
     for name in SECTIONS:
-        if rows := common.read(name):
-            parts += [f"## {name}", importlib.import_module(f"benchmarks.{name}").__doc__.strip()]
-            parts += [spread(rows)] if name == "seeds" else []
-            parts += [tabulate(rows, headers="keys", tablefmt="github")]
+        rows = common.read(name)
+        parts += [f"## {name}", importlib.import_module(f"benchmarks.{name}").__doc__.strip()]
+        parts += [spread(rows)] if rows and name == "seeds" else []
+        parts += [tabulate(rows, headers="keys", tablefmt="github") if rows else "Not measured yet."]
     with replacing(common.RESULTS / "README.md") as temporary:
         temporary.write_text("\n\n".join(parts) + "\n")
     print(f"{common.RESULTS.name}/README.md, {common.RESULTS.name}/benchmarks.png", flush=True)
@@ -53,7 +57,7 @@ def picture() -> None:
         for method in sorted({row["method"] for row in rows}, key="ours".__ne__):
             points = [(float(r["seconds"]), float(r["val_accuracy"]) * 100) for r in rows if r["method"] == method]
             axis.plot(*zip(*points, strict=True), marker=".", label=method)
-        axis.set(title=title, xlabel="seconds, all that comes before included", ylabel="validation accuracy, %")
+        axis.set(title=title, xlabel="seconds, with all that comes before", ylabel="validation accuracy, %")
         axis.grid(alpha=0.3)
         if rows:
             axis.legend()

@@ -24,7 +24,13 @@ def main() -> None:
         raise errors.UserError(f"no architecture {name} in params.yaml; there are {', '.join(checked.models)}")
     if arguments.profile:
         values = profiles.laid_over(read_yaml(paths.PARAMS), arguments.profile)
-        checked = params.checked(values, paths.PROFILES / f"{arguments.profile}.yaml")
+        composed = params.checked(values, paths.PROFILES / f"{arguments.profile}.yaml")
+        if composed.data != checked.data or composed.models[name].trunk != checked.models[name].trunk:
+            raise errors.UserError(
+                f"profile {arguments.profile} has images or a trunk of its own: "
+                f"`dvc exp run -S profile={arguments.profile}` makes them, then leave --profile out"
+            )
+        checked = composed
     common.require(paths.TRAIN, paths.VALIDATION, paths.TEST, paths.TRUNKS / name)
     experiment = f"{checked.tracking.experiment}-seeds"
     checked = checked.model_copy(update={"tracking": checked.tracking.model_copy(update={"experiment": experiment})})
@@ -40,7 +46,7 @@ def main() -> None:
 def measure(name: str, checked: params.Params) -> dict[str, float]:
     """Train with the seed of `checked`, in an MLflow run; return what a row of seeds.csv has besides its key."""
     used = methods.prepare(name, checked)
-    tags = {"profile": checked.profile, "device": used.name, "precision": used.precision}
+    tags = {"profile": checked.profile, "device": used.name, "precision": used.precision, "dvc.stage": "none"}
     with tracking.start(f"{name} {checked.profile} {checked.seed}", f"train@{name}", tags):
         tracking.log_params(checked, checked.models[name])
         trained = methods.train(name, checked, used, tracking.log_epoch)

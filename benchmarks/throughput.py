@@ -1,4 +1,4 @@
-"""Training GFLOP/s of each kind of stage over the machine's peak: how far it is from the limit.
+"""GFLOP/s of a trunk's forward passes and of training over the machine's peak: how far a stage is from the limit.
 
 A multiplication and an addition are two operations; a training step counts three times the forward pass. Only
 convolutions and dense layers count, so that what normalisation, activation and pooling take shows as a lower share.
@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from benchmarks import common
-from pipeline import cifar10, device, params, paths, scratch, training, transfer
+from pipeline import cifar10, device, methods, params, paths, scratch, training, transfer
 from pipeline import trunk as trunks
 
 STEPS = 8  # timed, after 2 that are not
@@ -21,8 +21,9 @@ def main() -> list[dict]:
     """Write throughput.csv, a row a stage; return no ratio."""
     checked = params.load()
     rows = []
-    with common.workspace(paths.TRAIN, paths.VALIDATION, paths.WEIGHTS, paths.TRUNKS):
-        used = device.prepare(checked.compute, scratch.bfloat16_flags("custom_cnn", checked), checked.seed)
+    folders = [folder / name for name in PRETRAINED for folder in (paths.WEIGHTS, paths.TRUNKS)]
+    with common.workspace(paths.TRAIN, paths.VALIDATION, *folders):
+        used = methods.prepare("custom_cnn", checked)
         task, settings = scratch.task("custom_cnn", checked), checked.models["custom_cnn"].training
         batches = task.batches(settings.epochs - 1)  # the last epoch's: the first have smaller pictures
         seconds = timed_training(task.trained, settings, *batches[0])
@@ -45,7 +46,7 @@ def pretrained(name: str, checked: params.Params) -> list[dict]:
     seconds = timed(lambda: frozen.predict_on_batch(images[: trunks.BATCH]))
     rows = [row(f"trunk@{name}", used.precision, operations(lower) * trunks.BATCH, trunks.BATCH, seconds)]
 
-    used = device.prepare(checked.compute, transfer.bfloat16_flags(name, checked), checked.seed)
+    used = methods.prepare(name, checked)
     task = transfer.task(name, checked)
     seconds = timed_training(task.trained, settings.training, *task.batches(0)[0])
     return [*rows, row(f"train@{name}", used.precision, 3 * operations(task.trained) * batch, batch, seconds)]

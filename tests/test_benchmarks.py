@@ -17,9 +17,21 @@ def results(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_ratio_is_ours_over_theirs_and_empty_where_one_never_got_there():
-    assert share({"ours": 2.0, "theirs": 8.0}) == 0.25
-    assert share({"ours": 2.0, "theirs": None}) == share({"ours": None, "theirs": 8.0}) == ""
+def test_a_ratio_is_the_first_over_the_second_and_empty_where_one_never_got_there():
+    assert share({"first": 2.0, "second": 8.0}) == 0.25
+    assert share({"first": 2.0, "second": None}) == share({"first": None, "second": 8.0}) == ""
+
+
+def test_a_threshold_is_reached_in_the_first_epoch_that_has_it():
+    laps = []
+    stopwatch = common.Stopwatch(laps.append)
+    stopwatch.start()
+    for accuracy in (0.5, 0.8, 0.7, 0.9):
+        stopwatch.lap(accuracy)
+    rows = [{"method": "ours"} | lap for lap in laps]
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    assert common.seconds_to(0.7, "ours", rows) == rows[1]["seconds"] < rows[3]["seconds"]
+    assert common.seconds_to(0.95, "ours", rows) is common.seconds_to(0.5, "theirs", rows) is None
 
 
 def test_rows_keep_the_machine_that_they_were_measured_on(results):
@@ -41,14 +53,15 @@ def test_the_spread_is_mean_and_deviation_by_profile_and_model():
     assert "±" not in page.spread(rows[:1])
 
 
-def test_the_page_has_what_was_measured_and_no_more(results):
-    common.write("ratios", [{"benchmark": "scratch", "figure": "seconds", "ours": 1.0, "theirs": 2.0, "ratio": 0.5}])
+def test_the_page_has_what_was_measured_and_says_what_was_not(results):
+    common.write("ratios", [{"benchmark": "scratch", "figure": "seconds", "first": 1.0, "second": 2.0, "ratio": 0.5}])
     common.write("throughput", [{"stage": "train@custom_cnn", "share": 0.4}])
     page.write()
     text = (results / "README.md").read_text()
     assert "## ratios" in text
     assert "train@custom_cnn" in text
-    assert "## inference" not in text
+    assert text.count("Not measured yet.") == 4
+    assert "Not measured yet." in text.partition("## inference")[2]
     assert (results / "benchmarks.png").stat().st_size > 10_000
 
 
@@ -71,6 +84,10 @@ def test_operations_of_a_forward_pass_are_counted():
         (["benchmarks", "speed"], "no benchmark speed; known: notebook, scratch, throughput, inference"),
         (["benchmarks.seeds", "lenet", "0"], "no architecture lenet in params.yaml; there are custom_cnn, mobilenetv2"),
         (["benchmarks.seeds", "custom_cnn", "0", "--profile", "fast"], "the profiles are cnn94, default, gpu, smoke"),
+        (
+            ["benchmarks.seeds", "custom_cnn", "0", "--profile", "smoke"],
+            "profile smoke has images or a trunk of its own",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(arguments, message):

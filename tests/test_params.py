@@ -178,6 +178,21 @@ def test_a_profile_is_laid_over_params_as_dvc_does_it(profile, tmp_path, monkeyp
     assert params.checked(profiles.laid_over(read_yaml(paths.PARAMS), profile), path) == by_hydra
 
 
+@pytest.mark.parametrize("changes", [{"sed": 1}, {"models": {"custom_cnn": {"training": {"epoch": 1}}}}])
+def test_a_profile_that_changes_what_is_not_there_is_refused(changes, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "PROFILES", tmp_path)
+    (tmp_path / "fast.yaml").write_text(yaml.safe_dump(changes))
+    with pytest.raises(UserError, match=r"(sed|epoch) is not in params.yaml"):
+        profiles.laid_over(read_yaml(ROOT / "params.yaml"), "fast")
+
+
+def test_a_profile_may_change_an_architecture_that_was_taken_out(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    values = read_yaml(ROOT / "params.yaml")
+    del values["models"]["resnet50v2"]
+    assert "resnet50v2" not in profiles.laid_over(values, "gpu")["models"]
+
+
 def test_profiles_change_only_keys_that_exist(checked):
     def check(tree: dict, values: dict) -> None:
         for key, value in tree.items():

