@@ -9,7 +9,7 @@ which it needs most of its epochs.
 
 import keras
 
-from benchmarks import common
+from benchmarks import common, race
 from pipeline import cifar10, device, errors, methods, params, paths, training
 from pipeline.stages import trunk
 from pipeline.trunk import enlarged, load_backbone
@@ -20,21 +20,21 @@ NAME, EPOCHS, BATCH = "mobilenetv2", 10, 64
 def main() -> list[dict]:
     """Write notebook.csv, a row an epoch of either; return the ratios."""
     common.require(paths.TRAIN, paths.VALIDATION, paths.WEIGHTS / NAME)
-    rows = common.race("notebook", ("notebook", "ours"))
+    rows = race.run("notebook", ("notebook", "ours"))
     common.write("notebook", rows)
     best = max(row["val_accuracy"] for row in rows if row["method"] == "notebook")
     thresholds = {"the notebook's best validation accuracy": best, "half a point less": best - 0.005}
     return [
         {
             "figure": f"seconds to {name}, trunk passes included: ours over the notebook's",
-            "first": common.seconds_to(accuracy, "ours", rows),
-            "second": common.seconds_to(accuracy, "notebook", rows),
+            "first": race.seconds_to(accuracy, "ours", rows),
+            "second": race.seconds_to(accuracy, "notebook", rows),
         }
         for name, accuracy in thresholds.items()
     ]
 
 
-def notebook(stopwatch: common.Stopwatch) -> None:
+def notebook(stopwatch: race.Stopwatch) -> None:
     checked = params.load()
     device.prepare(checked.compute.model_copy(update={"precision": "float32"}), set(), checked.seed)
     stopwatch.start()
@@ -52,7 +52,7 @@ def notebook(stopwatch: common.Stopwatch) -> None:
     model.fit(images, labels, BATCH, EPOCHS, validation_data=validation, callbacks=[lap], verbose=2)
 
 
-def ours(stopwatch: common.Stopwatch) -> None:
+def ours(stopwatch: race.Stopwatch) -> None:
     with common.workspace(paths.TRAIN, paths.VALIDATION, paths.WEIGHTS / NAME):
         checked = params.load()
         settings = checked.models[NAME]
@@ -65,4 +65,4 @@ def ours(stopwatch: common.Stopwatch) -> None:
 
 
 if __name__ == "__main__":
-    errors.run(lambda: common.contender({"notebook": notebook, "ours": ours}))
+    errors.run(lambda: race.contender({"notebook": notebook, "ours": ours}))

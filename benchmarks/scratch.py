@@ -6,7 +6,7 @@ settings are the same; neither averages weights. Validation is on one view of an
 process of its own; seconds count from when its libraries are imported.
 """
 
-from benchmarks import common
+from benchmarks import common, race
 from pipeline import errors, paths
 
 EPOCHS = 10  # of either, airbench94 having 9.9
@@ -16,19 +16,19 @@ THRESHOLDS = (0.88, 0.91)
 def main() -> list[dict]:
     """Write scratch.csv, a row an epoch of either; return the ratios."""
     common.require(paths.TRAIN, paths.VALIDATION)
-    rows = common.race("scratch", ("ours", "pytorch"))
+    rows = race.run("scratch", ("ours", "pytorch"))
     common.write("scratch", rows)
     return [
         {
             "figure": f"seconds to {threshold:.0%} validation accuracy: ours over PyTorch's",
-            "first": common.seconds_to(threshold, "ours", rows),
-            "second": common.seconds_to(threshold, "pytorch", rows),
+            "first": race.seconds_to(threshold, "ours", rows),
+            "second": race.seconds_to(threshold, "pytorch", rows),
         }
         for threshold in THRESHOLDS
     ]
 
 
-def ours(stopwatch: common.Stopwatch) -> None:
+def ours(stopwatch: race.Stopwatch) -> None:
     from pipeline import methods, params, training
     from pipeline.files import read_yaml
 
@@ -42,7 +42,7 @@ def ours(stopwatch: common.Stopwatch) -> None:
     training.fit(task, settings.training, used, lambda row: stopwatch.lap(row["val_accuracy"]))
 
 
-def pytorch(stopwatch: common.Stopwatch) -> None:
+def pytorch(stopwatch: race.Stopwatch) -> None:
     import numpy as np
     import torch
     from torch.nn import functional
@@ -130,4 +130,4 @@ def pytorch(stopwatch: common.Stopwatch) -> None:
 
 
 if __name__ == "__main__":
-    errors.run(lambda: common.contender({"ours": ours, "pytorch": pytorch}))
+    errors.run(lambda: race.contender({"ours": ours, "pytorch": pytorch}))

@@ -46,7 +46,8 @@ def main() -> None:
 def measure(name: str, checked: params.Params) -> dict[str, float]:
     """Train with the seed of `checked`, in an MLflow run; return what a row of seeds.csv has besides its key."""
     used = methods.prepare(name, checked)
-    tags = {"profile": checked.profile, "device": used.name, "precision": used.precision, "dvc.stage": "none"}
+    tags = {"profile": checked.profile, "device": used.name, "precision": used.precision}
+    tags["dvc.stage"] = "none"  # it depends on what `train` does, but DVC runs nothing here
     with tracking.start(f"{name} {checked.profile} {checked.seed}", f"train@{name}", tags):
         tracking.log_params(checked, checked.models[name])
         trained = methods.train(name, checked, used, tracking.log_epoch)

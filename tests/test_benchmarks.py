@@ -6,7 +6,7 @@ import sys
 import keras
 import pytest
 
-from benchmarks import common, page, throughput
+from benchmarks import common, page, race, throughput
 from benchmarks.__main__ import share
 from tests.conftest import ROOT
 
@@ -24,14 +24,14 @@ def test_a_ratio_is_the_first_over_the_second_and_empty_where_one_never_got_ther
 
 def test_a_threshold_is_reached_in_the_first_epoch_that_has_it():
     laps = []
-    stopwatch = common.Stopwatch(laps.append)
+    stopwatch = race.Stopwatch(laps.append)
     stopwatch.start()
     for accuracy in (0.5, 0.8, 0.7, 0.9):
         stopwatch.lap(accuracy)
     rows = [{"method": "ours"} | lap for lap in laps]
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
-    assert common.seconds_to(0.7, "ours", rows) == rows[1]["seconds"] < rows[3]["seconds"]
-    assert common.seconds_to(0.95, "ours", rows) is common.seconds_to(0.5, "theirs", rows) is None
+    assert race.seconds_to(0.7, "ours", rows) == rows[1]["seconds"] < rows[3]["seconds"]
+    assert race.seconds_to(0.95, "ours", rows) is race.seconds_to(0.5, "theirs", rows) is None
 
 
 def test_rows_keep_the_machine_that_they_were_measured_on(results):
