@@ -14,6 +14,7 @@ import numpy as np
 from pipeline import paths
 from pipeline.errors import UserError
 from pipeline.files import read_json, replacing
+from pipeline.params import Model, Params
 
 RESULTS = Path(__file__).parent / "results"
 PEAK_SIDE, PEAK_ROUNDS = 3000, 10  # of the square matrices whose product is the machine's peak; products timed
@@ -74,6 +75,14 @@ def require(*needed: Path) -> None:
         record = path / "manifest.json"
         if record.is_file() and read_json(record)["status"] == "skipped":
             raise UserError(f"{path.name}: {read_json(record)['reason']}: this benchmark needs them")
+
+
+def cached(name: str, checked: Params) -> Model:
+    """The entry of a pretrained architecture. Raises UserError unless it is trained on a cached trunk."""
+    settings = checked.models.get(name)
+    if settings is None or settings.trunk is None or settings.trunk.cut is None:
+        raise UserError(f"this benchmark needs models.{name} with a trunk.cut: `git checkout {paths.PARAMS}` first")
+    return settings
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ NAME, EPOCHS, BATCH = "mobilenetv2", 10, 64
 
 def main() -> list[dict]:
     """Write notebook.csv, a row an epoch of either; return the ratios."""
+    common.cached(NAME, params.load())
     common.require(paths.TRAIN, paths.VALIDATION, paths.WEIGHTS / NAME)
     rows = race.run("notebook", ("notebook", "ours"))
     common.write("notebook", rows)

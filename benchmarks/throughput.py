@@ -20,6 +20,8 @@ PRETRAINED = ("mobilenetv2", "efficientnet_lite0")
 def main() -> list[dict]:
     """Write throughput.csv, a row a stage; return no ratio."""
     checked = params.load()
+    for name in PRETRAINED:
+        common.cached(name, checked)
     rows = []
     folders = [folder / name for name in PRETRAINED for folder in (paths.WEIGHTS, paths.TRUNKS)]
     with common.workspace(paths.TRAIN, paths.VALIDATION, *folders):

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import common, page, race, throughput
 from benchmarks.__main__ import share
+from pipeline.errors import UserError
 from tests.conftest import ROOT
 
 
@@ -97,3 +98,13 @@ def test_a_mistake_is_one_line(arguments, message):
     assert len(lines) == 1
     assert message in lines[0]
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("trunk", [{"cut": None, "views": 1, "shift": 0}, None])
+def test_a_benchmark_of_the_cached_trunk_wants_one(trunk, checked):
+    model = checked.models["mobilenetv2"]
+    model = model.model_copy(update={"trunk": trunk and model.trunk.model_copy(update=trunk)})
+    changed = checked.model_copy(update={"models": checked.models | {"mobilenetv2": model}})
+    assert common.cached("mobilenetv2", checked) is checked.models["mobilenetv2"]
+    with pytest.raises(UserError, match=r"models\.mobilenetv2 with a trunk\.cut"):
+        common.cached("mobilenetv2", changed)
