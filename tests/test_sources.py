@@ -185,6 +185,26 @@ def test_a_wrong_archive_is_refused_and_writes_nothing_anywhere(kind, tmp_path, 
     assert sorted(tmp_path.rglob("*")) == before
 
 
+class Zeros(io.RawIOBase):
+    """So many bytes that no disk and no memory holds."""
+
+    def read(self, size: int = -1) -> bytes:
+        return bytes(size)
+
+
+@pytest.mark.parametrize("name", ["cifar-10-batches-bin/readme.html", "data_batch_1.bin"])
+def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_does(name, tmp_path, target, checked, capsys):
+    bomb = tmp_path / "bomb.tar.gz"
+    with tarfile.open(bomb, "w:gz", compresslevel=1) as tar:
+        member = tarfile.TarInfo(name)
+        member.size = sources.UNPACKED
+        tar.addfile(member, Zeros())
+    assert bomb.stat().st_size < 10_000_000
+    with pytest.raises(UserError, match="unpacks to more than 400 MB"):
+        sources.obtain([local(bomb)], target, checked.http)
+    assert not target.exists()
+
+
 def truncated(content: bytearray) -> bytes:
     return bytes(content[: len(content) // 2])
 
