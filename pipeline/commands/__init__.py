@@ -1,1 +1,1 @@
-"""One short module for each command of `python -m pipeline`: `command`, made with click, imports what it needs itself."""
+"""One short module for each command of `python -m pipeline`: its `command`, made with click."""
