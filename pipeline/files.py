@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from ruamel.yaml import YAML
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`, with the same suffix; rename it to `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".partial-{path.name}")  # .dvcignore knows it
     try:
         yield temporary
         temporary.replace(path)

@@ -7,6 +7,7 @@ flags of the CPUs on which bfloat16 was measured faster for it.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 import keras
@@ -38,19 +39,22 @@ def of(settings: Model) -> ModuleType:
 
 
 def prepare(name: str, params: Params) -> device.Device:
-    """Set up Keras and the device for training an architecture, and say what is used."""
+    """Set up Keras and the device for training an architecture."""
     flags = of(params.models[name]).bfloat16_flags(name, params)
     return device.prepare(params.compute, flags, params.seed)
 
 
-def train(name: str, params: Params, used: device.Device, on_epoch: Callable[[dict], None]) -> Trained:
-    """Train an architecture; validation chooses epoch and temperature. `on_epoch` is told each row of the history."""
+def train(
+    name: str, params: Params, used: device.Device, on_epoch: Callable[[dict], None], state: Path | None = None
+) -> Trained:
+    """Train an architecture; validation chooses epoch and temperature. `on_epoch` and `state`: see `training.fit`."""
     settings = params.models[name].training
     began = time.perf_counter()
     with device.spread(used, settings.batch_size) as shared:
         task = of(params.models[name]).task(name, params)
-        history = training.fit(task, settings, shared, on_epoch)
-    seconds = time.perf_counter() - began
+        loading = time.perf_counter() - began
+        history = training.fit(task, settings, shared, on_epoch, state)
+    seconds = loading + float(history["seconds"].sum())  # those of epochs before an interruption included
 
     images, labels = cifar10.load(paths.VALIDATION)
     network = serving.averaged(task.finish(), settings.views)

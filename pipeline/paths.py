@@ -28,4 +28,6 @@ REGISTRY = Path("registry.json")
 # The top of everything that the graph makes.
 MADE = {path.parts[0] for path in (RAW, MODELS, PREDICTIONS, ENSEMBLE, METRICS, HISTORY, REPORTS, REGISTRY)}
 
+CHECKPOINTS = Path("checkpoints")  # a folder a stage: what it goes on from after it was killed
+
 STORE = Path("mlruns")  # MLflow's, unless a server is named: mlflow.db and artifacts

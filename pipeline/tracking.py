@@ -9,8 +9,9 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+from mlflow import MlflowClient
 from mlflow.data.http_dataset_source import HTTPDatasetSource
-from mlflow.entities import RunStatus
+from mlflow.entities import LoggedModel, LoggedModelStatus, Run, RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
@@ -18,6 +19,7 @@ from mlflow.types import Schema, TensorSpec
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline import lineage, paths
+from pipeline.attempts import Attempt
 from pipeline.errors import UserError
 from pipeline.params import Ensemble, Model, Network, Params, Section, Training, Trunk
 from pipeline.preflight import TRACKING
@@ -49,11 +51,40 @@ def _open_experiment(name: str, artifacts: str | None) -> None:
 
 
 @contextlib.contextmanager
-def start(name: str, stage: str, tags: dict[str, str]) -> Iterator[mlflow.ActiveRun]:
-    """A new run. It ends FINISHED, FAILED after an error, or KILLED after Ctrl-C or SIGTERM."""
-    tags = lineage.tags(stage) | {"host": platform.node()} | tags
-    with _ending(mlflow.start_run(run_name=name, tags=tags, log_system_metrics=True)) as run:
+def start(name: str, tags: dict[str, str], attempt: Attempt | None = None) -> Iterator[mlflow.ActiveRun]:
+    """The run of `attempt`, if it was interrupted, or else a new run.
+
+    It ends FINISHED, FAILED after an error, or KILLED after Ctrl-C or SIGTERM.
+    """
+    tags = {"host": platform.node()} | tags
+    known = None
+    if attempt:
+        tags["attempt"] = attempt.id
+        known = _run_of(attempt.id)
+        _give_up(attempt.superseded)
+    if known:
+        tags["resumed"] = str(int(known.data.tags.get("resumed", 0)) + 1)  # times
+        print(f"going on with run {known.info.run_id}")
+    run = mlflow.start_run(
+        run_id=known and known.info.run_id, run_name=None if known else name, tags=tags, log_system_metrics=True
+    )
+    with _ending(run):
+        if known and "ended" in known.data.tags:
+            mlflow.delete_tag("ended")
         yield run
+
+
+def _run_of(attempt: str) -> Run | None:
+    found = mlflow.search_runs(filter_string=f"tags.attempt = '{attempt}'", output_format="list")
+    return found[0] if found else None
+
+
+def _give_up(attempt: str | None) -> None:
+    """Close the run of an attempt that was killed, and that nobody will go on with."""
+    run = _run_of(attempt) if attempt else None
+    if run and run.info.status == RunStatus.to_string(RunStatus.RUNNING):
+        MlflowClient().set_tag(run.info.run_id, "ended", "killed, and superseded after a change")
+        MlflowClient().set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
 
 
 @contextlib.contextmanager
@@ -127,14 +158,23 @@ def flatten(nested: dict, prefix: str = "") -> dict[str, str]:
 
 
 def log_epoch(row: dict) -> None:
-    """Log a row of the history as metrics of that epoch."""
+    """Log a row of the history as metrics of that epoch, unless the run has them: it was killed and goes on."""
     metrics = {name: value for name, value in row.items() if name != "epoch"}
     metrics["epoch_seconds"] = metrics.pop("seconds")
-    mlflow.log_metrics(metrics, step=row["epoch"])
+    mlflow.log_metrics({name: metrics[name] for name in metrics if not _has(name, row["epoch"])}, step=row["epoch"])
+
+
+def _has(metric: str, step: int) -> bool:
+    points = MlflowClient().get_metric_history(mlflow.active_run().info.run_id, metric)
+    return any(point.step == step for point in points)
 
 
 def log_metrics(metrics: dict[str, float]) -> None:
     mlflow.log_metrics(metrics)
+
+
+def log_tags(tags: dict[str, str]) -> None:
+    mlflow.set_tags(tags)
 
 
 def log_files(*files: Path) -> None:
@@ -156,17 +196,51 @@ def log_dataset(folder: Path, images: np.ndarray, labels: np.ndarray, context: s
 
 
 def log_model(model, example: np.ndarray) -> str:
-    """Log a served Keras model with its signature and an input example; return its URI, models:/m-..."""
+    """Log a served Keras model with its signature and an input example; return its URI, models:/m-...
+
+    A run that was killed goes on with the model that it had begun to log, and keeps one that it had ended.
+    """
     import keras
     import tensorflow as tf
 
     keras.config.disable_interactive_logging()  # or the prediction of the example would draw a bar into a log
     versions = {"mlflow": mlflow.__version__, "tensorflow": tf.__version__, "keras": keras.__version__}
+    begun = _logged_model(mlflow.active_run())
+    if begun and begun.status == LoggedModelStatus.READY:
+        return begun.model_uri
     info = mlflow.tensorflow.log_model(
         model,
         name="model",
+        model_id=begun and begun.model_id,
         signature=SIGNATURE,
         input_example=example,
         pip_requirements=[f"{package}=={version}" for package, version in versions.items()],  # guessing takes 15 s
     )
     return info.model_uri
+
+
+def _logged_model(run: Run) -> LoggedModel | None:
+    found = mlflow.search_logged_models(
+        experiment_ids=[run.info.experiment_id],
+        filter_string=f"source_run_id = '{run.info.run_id}'",
+        output_format="list",
+    )
+    return found[0] if found else None
+
+
+def receipt(run: Run) -> dict:
+    """All that MLflow knows of a run but its files and its metrics' history: enough to tell a lost store again.
+
+    run_id, name, experiment, started (ms since 1970), params, metrics (the last of each, those of the machine left
+    out), tags (MLflow's own left out).
+    """
+    run = MlflowClient().get_run(run.info.run_id)
+    return {
+        "run_id": run.info.run_id,
+        "name": run.info.run_name,
+        "experiment": MlflowClient().get_experiment(run.info.experiment_id).name,
+        "started": run.info.start_time,
+        "params": run.data.params,
+        "metrics": {key: value for key, value in run.data.metrics.items() if not key.startswith("system/")},
+        "tags": {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")},
+    }

@@ -5,12 +5,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from pipeline import checkpoint
 from pipeline.batches import Batches
 from pipeline.console import verbosity
 from pipeline.device import Device
@@ -102,13 +104,15 @@ def _in_order(network: keras.Model) -> Iterator[keras.layers.Layer]:
         yield from _in_order(layer) if isinstance(layer, keras.Model) else [layer]
 
 
-def fit(task: Task, training: Training, device: Device, on_epoch: Callable[[dict], None]) -> pd.DataFrame:
+def fit(
+    task: Task, training: Training, device: Device, on_epoch: Callable[[dict], None], state: Path | None = None
+) -> pd.DataFrame:
     """Train the task's network; it ends with the weights of the epoch that had the best validation accuracy.
 
     With `training.ema`, those are the moving averages of the trained weights. Training stops early after
-    `training.patience` epochs without a better one. `on_epoch` is told each row of the history as it comes. Returns the
-    history, a row an epoch, columns HISTORY; accuracies are fractions, seconds are wall-clock. Raises UserError when
-    the loss is not finite.
+    `training.patience` epochs without a better one. `on_epoch` is told each row of the history as it comes. `state`: a
+    file that each epoch is kept in, and that training goes on from if it is there. Returns the history, a row an epoch,
+    columns HISTORY; accuracies are fractions, seconds are wall-clock. Raises UserError when the loss is not finite.
     """
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=training.label_smoothing)
     if device.gpus > 1 and keras.backend.backend() == "tensorflow":  # with JAX they see the whole batch anyway
@@ -120,28 +124,40 @@ def fit(task: Task, training: Training, device: Device, on_epoch: Callable[[dict
     task.network.compile(loss=loss, jit_compile=device.xla)
     task.trained.compile(optimizer, loss=loss, metrics=["accuracy"], jit_compile=device.xla)
     inputs, targets = task.validation
-    rows, best, best_weights, since = [], -1.0, None, 0
-    for epoch in range(training.epochs):
+    rows, best_weights = checkpoint.load(state, task.trained) if state else ([], [])
+    shapes = None
+    for epoch in range(len(rows), training.epochs):
+        if _epochs_since_best(rows) >= training.patience:
+            print(f"no better validation accuracy in {training.patience} epochs: stopping early")
+            break
         began = time.perf_counter()
-        row = {"epoch": epoch + 1} | _train(task.trained, task.batches(epoch), epoch, device)
+        batches = task.batches(epoch)
+        if shapes != (shapes := keras.tree.map_structure(np.shape, batches[0])):
+            # TensorFlow would make one function for all sizes seen so far, which rounds otherwise than one for a single
+            # size, as a training that goes on has it.
+            task.trained.make_train_function(force=True)
+        row = {"epoch": epoch + 1} | _train(task.trained, batches, epoch, device)
         with _averaged(task.trained):
             logits = predict(task.network, inputs, training.batch_size)
             losses = keras.losses.categorical_crossentropy(targets, logits, True, training.label_smoothing)
-            validated = {"loss": float(keras.ops.mean(losses)), "accuracy": accuracy(logits, targets)}
-            since += 1
-            if validated["accuracy"] > best:
-                best, best_weights, since = validated["accuracy"], task.network.get_weights(), 0
-        row |= {f"val_{name}": value for name, value in validated.items()}
+            row |= {"val_loss": float(keras.ops.mean(losses)), "val_accuracy": accuracy(logits, targets)}
+            if not _epochs_since_best([*rows, row]):
+                best_weights = task.network.get_weights()
         row["learning_rate"] = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
         row["seconds"] = time.perf_counter() - began
         rows.append({name: row[name] if name == "epoch" else float(row[name]) for name in HISTORY})
+        if state:
+            checkpoint.save(state, task.trained, rows, best_weights)
         on_epoch(rows[-1])
         _say(rows, training.epochs)
-        if since == training.patience:
-            print(f"no better validation accuracy in {since} epochs: stopping early")
-            break
     task.network.set_weights(best_weights)
     return pd.DataFrame(rows, columns=HISTORY)
+
+
+def _epochs_since_best(rows: list[dict]) -> int:
+    """How many epochs came after the first one with the best validation accuracy."""
+    accuracies = [row["val_accuracy"] for row in rows]
+    return len(rows) - 1 - accuracies.index(max(accuracies)) if rows else 0
 
 
 def predict(network: keras.Model, inputs: np.ndarray, batch_size: int) -> np.ndarray:

@@ -9,7 +9,9 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline import registry, serving, tracking
+from pipeline.attempts import Attempt
 from pipeline.errors import UserError
+from pipeline.training import HISTORY
 from tests.conftest import ROOT
 
 MODEL = "cifar10-classifier"
@@ -37,18 +39,18 @@ def test_the_store_lies_under_mlruns(tmp_path, checked):
 
 
 def test_a_run_ends_finished_failed_or_killed():
-    with tracking.start("fine", "train@custom_cnn", {}) as fine:
+    with tracking.start("fine", {}) as fine:
         pass
-    with pytest.raises(UserError), tracking.start("wrong", "train@custom_cnn", {}) as wrong:
+    with pytest.raises(UserError), tracking.start("wrong", {}) as wrong:
         raise UserError("training diverged")
-    with pytest.raises(KeyboardInterrupt), tracking.start("stopped", "train@custom_cnn", {}) as stopped:
+    with pytest.raises(KeyboardInterrupt), tracking.start("stopped", {}) as stopped:
         raise KeyboardInterrupt
     assert [status(run) for run in (fine, wrong, stopped)] == ["FINISHED", "FAILED", "KILLED"]
     assert MlflowClient().get_run(wrong.info.run_id).data.tags["ended"] == "UserError: training diverged"
 
 
 def test_evaluation_goes_on_with_the_run_of_the_training():
-    with tracking.start("custom_cnn", "train@custom_cnn", {}) as run:
+    with tracking.start("custom_cnn", {}) as run:
         tracking.log_metrics({"temperature": 1.5})
     with tracking.resume(run.info.run_id, "evaluate@custom_cnn"):
         tracking.log_scores("test", {"accuracy": 0.9})
@@ -63,10 +65,61 @@ def test_a_run_that_the_store_does_not_have_is_a_users_error():
         tracking.resume("0" * 32, "evaluate@custom_cnn").__enter__()
 
 
+@pytest.fixture
+def interrupted(checked):
+    """Leave the run of an attempt behind as a process that was killed after an epoch does; return its id."""
+
+    def leave(attempt: str) -> str:
+        client = MlflowClient()
+        experiment = client.get_experiment_by_name(checked.tracking.experiment).experiment_id
+        run_id = client.create_run(experiment, tags={"attempt": attempt}, run_name="custom_cnn").info.run_id
+        for name in ("loss", "val_loss"):
+            client.log_metric(run_id, name, ROW[name], step=1)
+        return run_id
+
+    return leave
+
+
+ROW = dict.fromkeys(HISTORY, 0.5) | {"epoch": 1}
+
+
+def test_an_attempt_that_was_interrupted_goes_on_in_its_run_and_logs_no_epoch_twice(interrupted):
+    run_id = interrupted("first")
+    with tracking.start("custom_cnn", {}, Attempt("first", None, None)) as run:
+        for epoch in (1, 2):
+            tracking.log_epoch(ROW | {"epoch": epoch})
+    assert run.info.run_id == run_id
+    for metric in ("val_loss", "val_accuracy"):
+        assert [point.step for point in MlflowClient().get_metric_history(run_id, metric)] == [1, 2]
+    assert MlflowClient().get_run(run_id).data.tags["resumed"] == "1"
+    assert status(run) == "FINISHED"
+
+
+def test_an_attempt_that_nobody_goes_on_with_is_closed(interrupted):
+    run_id = interrupted("first")
+    with tracking.start("custom_cnn", {}, Attempt("second", "first", None)) as run:
+        pass
+    left = MlflowClient().get_run(run_id)
+    assert run.info.run_id != run_id
+    assert (left.info.status, left.data.tags["ended"]) == ("KILLED", "killed, and superseded after a change")
+
+
+def test_a_receipt_holds_what_the_run_holds(checked):
+    with tracking.start("custom_cnn", {"profile": "default"}) as run:
+        tracking.log_params(checked, checked.models["custom_cnn"])
+        tracking.log_metrics({"temperature": 1.5})
+        receipt = tracking.receipt(run)
+    stored = MlflowClient().get_run(run.info.run_id)
+    assert (receipt["run_id"], receipt["name"], receipt["experiment"]) == (run.info.run_id, "custom_cnn", "cifar10")
+    assert receipt["params"] == stored.data.params
+    assert receipt["metrics"]["temperature"] == 1.5
+    assert receipt["tags"]["profile"] == "default"
+
+
 def test_every_candidate_has_the_same_param_names(checked):
     names = []
     for entry in [*checked.models.values(), None]:
-        with tracking.start("params", "train@custom_cnn", {}) as run:
+        with tracking.start("params", {}) as run:
             tracking.log_params(checked, entry, None if entry else {"custom_cnn": 1.0})
         names.append(set(MlflowClient().get_run(run.info.run_id).data.params))
     assert names[0] >= {"training.epochs", "trunk.resolution", "network.widths", "seed"}
@@ -109,7 +162,7 @@ def logged():
             inputs, keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(pixels)), name="tiny"
         )
         model = serving.calibrated(network, 1.0, "tiny_served")
-        with tracking.start("tiny", "train@custom_cnn", {}):
+        with tracking.start("tiny", {}):
             return tracking.log_model(model, images), model.predict(images, verbose=0)
 
     return log

@@ -72,6 +72,38 @@ def test_the_same_seed_gives_the_same_weights(task, settings):
         assert np.array_equal(one, other)
 
 
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("epoch", "change"), [(1, {}), (2, {"ema": 0.9, "optimizer": "adamw"}), (3, {})])
+def test_a_training_that_was_interrupted_ends_as_if_it_had_not_been(epoch, change, task, settings, tmp_path):
+    settings, state = settings.model_copy(update=change), tmp_path / "epoch.npz"
+
+    def killed(row):
+        if row["epoch"] == epoch:
+            raise Killed
+
+    whole, first, second = task(), task(), task()
+    expected = training.fit(whole, settings, CPU, lambda row: None)
+    with pytest.raises(Killed):
+        training.fit(first, settings, CPU, killed, state)
+    told = []
+    history = training.fit(second, settings, CPU, told.append, state)
+    assert [row["epoch"] for row in told] == list(range(epoch + 1, 4))
+    columns = [name for name in training.HISTORY if name != "seconds"]
+    assert history[columns].equals(expected[columns])
+    for one, other in zip(whole.network.get_weights(), second.network.get_weights(), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_a_training_that_had_stopped_early_stays_stopped(task, settings, tmp_path):
+    ruinous = settings.model_copy(update={"epochs": 12, "patience": 2, "learning_rate": 30.0, "peak_at": 0.99})
+    histories = [training.fit(task(), ruinous, CPU, lambda row: None, tmp_path / "epoch.npz") for _ in range(2)]
+    assert len(histories[0]) < 12
+    assert histories[0].equals(histories[1])
+
+
 def test_the_best_epoch_is_kept_and_training_stops_early(task, settings):
     """A learning rate that ruins the network after its first epochs: the weights are those of the best one."""
     made = task()

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from pipeline import cifar10, ensembling, errors, evaluation, paths, preflight, scoring, tracking
+from pipeline import cifar10, ensembling, errors, evaluation, fingerprint, lineage, paths, preflight, scoring, tracking
+from pipeline.attempts import attempt
 from pipeline.files import fresh_folder, read_json, replacing, write_array, write_json
 
 NEEDED = 200_000_000  # bytes
@@ -26,8 +27,8 @@ def main() -> None:
     test = vote.average(tests)
 
     tracking.connect(params)
-    members = {f"member.{name}": trained[name]["run_id"] for name in vote.weights}
-    with tracking.start("ensemble", "ensemble", members) as run:
+    tags = lineage.tags("ensemble") | {f"member.{name}": trained[name]["run_id"] for name in vote.weights}
+    with attempt("ensemble") as current, tracking.start("ensemble", tags, current) as run:
         import keras
 
         from pipeline import serving
@@ -59,16 +60,17 @@ def main() -> None:
         )
         evaluation.log("ensemble", scores)
         tracking.log_metrics({"test_p_against_best_member": paired["p"]})
-        receipt = {
+        tracking.log_files(folder / "validation.npy")
+        made = {
             "status": "trained",
             "architectures": architectures,
-            "run_id": run.info.run_id,
-            "experiment": params.tracking.experiment,
             "model_uri": tracking.log_model(model, images[:2]),
+            "fingerprint": fingerprint.of(folder / "model.keras"),
             "weights": vote.weights,
             "temperature": vote.temperature,
         }
-        write_json(folder / "run.json", receipt)
+        tracking.log_tags({"model.fingerprint": made["fingerprint"]})
+        write_json(folder / "run.json", made | tracking.receipt(run))
     shares = ", ".join(f"{name} {weight:.2f}" for name, weight in vote.weights.items())
     print(f"ensemble of {shares}: test accuracy {scores['test']['accuracy']:.4f}")
     print(f"against {best} alone: {paired['better']} images better, {paired['worse']} worse, p {paired['p']:.1e}")

@@ -31,7 +31,7 @@ def evaluate(name: str, params: Params, receipt: dict) -> None:
     from pipeline import evaluation, plots, tracking
 
     tracking.connect(params)
-    with tracking.resume(receipt["run_id"], f"evaluate@{name}"):
+    with tracking.resume(receipt["run_id"], f"evaluate@{name}") as run:
         import keras
 
         images, labels = cifar10.load(paths.TEST)
@@ -52,6 +52,7 @@ def evaluate(name: str, params: Params, receipt: dict) -> None:
         scores = evaluation.record(name, validation, probabilities, images, labels, params.evaluation.ece_bins, cost)
         plots.curves(paths.EVALUATION / name / "curves.png", {name: pd.read_csv(paths.HISTORY / f"{name}.csv")})
         evaluation.log(name, scores)
+        write_json(paths.PREDICTIONS / name / "run.json", tracking.receipt(run))
     print(f"{name}: test accuracy {scores['test']['accuracy']:.4f}")
 
 

@@ -2,7 +2,8 @@
 
 import resource
 
-from pipeline import cifar10, errors, manifest, paths, preflight
+from pipeline import cifar10, errors, fingerprint, lineage, manifest, paths, preflight
+from pipeline.attempts import attempt
 from pipeline.files import fresh_folder, read_json, replacing, write_array, write_json
 from pipeline.params import Params
 
@@ -29,19 +30,19 @@ def train(name: str, params: Params, weights: dict) -> None:
     tracking.connect(params)  # before the seconds that TensorFlow takes to import
     from pipeline import methods
 
-    folder, history_csv = paths.MODELS / name, paths.HISTORY / f"{name}.csv"
-    images, labels = cifar10.load(paths.VALIDATION)
+    folder, history_csv, stage = paths.MODELS / name, paths.HISTORY / f"{name}.csv", f"train@{name}"
     used = methods.prepare(name, params)
-    tags = {f"weights.{key}": str(value) for key, value in weights.items()}
+    tags = lineage.tags(stage) | {f"weights.{key}": str(value) for key, value in weights.items()}
     tags |= {"profile": params.profile, "device": used.name, "precision": used.precision, "xla": str(used.xla)}
     trunk = read_json(paths.TRUNKS / name / "trunk.json")
     tags |= {f"trunk.{key}": trunk[key] for key in ("device", "precision") if key in trunk}
-    with tracking.start(name, f"train@{name}", tags) as run:
+    with attempt(stage, str(used)) as current, tracking.start(name, tags, current) as run:
         tracking.log_params(params, params.models[name])
+        images, labels = cifar10.load(paths.VALIDATION)
         tracking.log_dataset(paths.TRAIN, *cifar10.load(paths.TRAIN), "training")
         tracking.log_dataset(paths.VALIDATION, images, labels, "validation")
 
-        trained = methods.train(name, params, used, tracking.log_epoch)
+        trained = methods.train(name, params, used, tracking.log_epoch, current.folder / "epoch.npz")
         with replacing(folder / "model.keras") as temporary:
             trained.model.save(temporary)
         write_array(folder / "validation.npy", trained.validation)
@@ -58,19 +59,19 @@ def train(name: str, params: Params, weights: dict) -> None:
             "parameters": trained.model.count_params(),
         }
         tracking.log_metrics(cost)
-        tracking.log_files(history_csv, paths.WEIGHTS / name / "manifest.json")
-        receipt = {
+        tracking.log_files(history_csv, folder / "validation.npy", paths.WEIGHTS / name / "manifest.json")
+        made = {
             "status": "trained",
-            "run_id": run.info.run_id,
-            "experiment": params.tracking.experiment,
             "model_uri": tracking.log_model(trained.model, images[:2]),
+            "fingerprint": fingerprint.of(folder / "model.keras"),
             "device": used.name,
             "precision": used.precision,
             "gpus": trained.gpus,
             "profile": params.profile,
             "weights": weights,
         }
-        write_json(folder / "run.json", receipt | cost)
+        tracking.log_tags({"model.fingerprint": made["fingerprint"]})
+        write_json(folder / "run.json", made | cost | tracking.receipt(run))
     best = trained.history["val_accuracy"].max()
     print(f"{name}: {cost['epochs']} epochs in {trained.seconds:.0f} s, validation accuracy {best:.4f}")
 
