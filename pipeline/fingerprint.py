@@ -24,7 +24,8 @@ def of(path: Path) -> str:
             if max(archive.getinfo(name).file_size for name in MEMBERS) > LARGEST:
                 raise UserError(f"{path} would unpack to more than {LARGEST / 1e9:.0f} GB: that is no model of ours")
             config, weights = (archive.read(name) for name in MEMBERS)
-        digest = hashlib.sha256(json.dumps(json.loads(config), sort_keys=True).encode())
+        layers = json.loads(config, object_hook=_without_address)
+        digest = hashlib.sha256(json.dumps(layers, sort_keys=True).encode())
         with h5py.File(io.BytesIO(weights)) as file:
             for name in sorted(_datasets(file)):
                 values = file[name][()]
@@ -41,3 +42,8 @@ def _datasets(group: h5py.Group) -> list[str]:
     names = []
     group.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
     return names
+
+
+def _without_address(item: dict) -> dict:
+    """Keras notes which objects are the same one by their addresses, another at each saving."""
+    return {key: value for key, value in item.items() if key != "shared_object_id"}

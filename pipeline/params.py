@@ -182,6 +182,17 @@ class Registry(Section):
     metric: Literal["accuracy", "nll"]
 
 
+class Gate(Section):
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    minimum_effect: Fraction
+    class_margin: Fraction
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    resamples: Annotated[int, Field(ge=100)]
+    ece_limit: Positive | None
+    size_limit_mb: Positive | None
+    latency_limit: Positive | None
+
+
 class Params(Section):
     profile: str
     seed: Annotated[int, Field(ge=0, lt=2**31)]
@@ -194,6 +205,7 @@ class Params(Section):
     ensemble: Ensemble
     tracking: Tracking
     registry: Registry
+    gate: Gate
 
 
 MODULES = Path(__file__).with_name("architectures")

@@ -111,8 +111,9 @@ def fit(
 
     With `training.ema`, those are the moving averages of the trained weights. Training stops early after
     `training.patience` epochs without a better one. `on_epoch` is told each row of the history as it comes. `state`: a
-    file that each epoch is kept in, and that training goes on from if it is there. Returns the history, a row an epoch,
-    columns HISTORY; accuracies are fractions, seconds are wall-clock. Raises UserError when the loss is not finite.
+    file that each epoch is kept in; if it is there, its rows are told, and training goes on from it. Returns the
+    history, a row an epoch, columns HISTORY; accuracies are fractions, seconds are wall-clock. Raises UserError when
+    the loss is not finite.
     """
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=training.label_smoothing)
     if device.gpus > 1 and keras.backend.backend() == "tensorflow":  # with JAX they see the whole batch anyway
@@ -125,6 +126,8 @@ def fit(
     task.trained.compile(optimizer, loss=loss, metrics=["accuracy"], jit_compile=device.xla)
     inputs, targets = task.validation
     rows, best_weights = checkpoint.load(state, task.trained) if state else ([], [])
+    for row in rows:
+        on_epoch(row)
     shapes = None
     for epoch in range(len(rows), training.epochs):
         if _epochs_since_best(rows) >= training.patience:

@@ -90,7 +90,7 @@ def test_a_training_that_was_interrupted_ends_as_if_it_had_not_been(epoch, chang
         training.fit(first, settings, CPU, killed, state)
     told = []
     history = training.fit(second, settings, CPU, told.append, state)
-    assert [row["epoch"] for row in told] == list(range(epoch + 1, 4))
+    assert [row["epoch"] for row in told] == [1, 2, 3]
     columns = [name for name in training.HISTORY if name != "seconds"]
     assert history[columns].equals(expected[columns])
     for one, other in zip(whole.network.get_weights(), second.network.get_weights(), strict=True):

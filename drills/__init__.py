@@ -1,0 +1,1 @@
+"""Faults injected on purpose, and what became of them: `make drill`."""
