@@ -94,7 +94,8 @@ def _bounded(gained: np.ndarray, lost: np.ndarray, confidence: float) -> dict[st
 
 def _figures(candidate: Candidate, labels: np.ndarray) -> dict:
     accuracy = float((candidate.probabilities.argmax(axis=1) == labels).mean())
-    return {"name": candidate.name, "accuracy": accuracy}
+    cost = {"size_mb": candidate.size_mb, "seconds_per_1000_images": candidate.seconds_per_1000_images}
+    return {"name": candidate.name, "accuracy": accuracy} | cost
 
 
 def _at_most(name: str, value: float, limit: float | None) -> dict:

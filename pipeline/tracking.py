@@ -1,6 +1,7 @@
 """MLflow runs: one an architecture and one for the ensemble. Files are the truth; this tells MLflow what happened."""
 
 import contextlib
+import json
 import os
 import platform
 import warnings
@@ -175,6 +176,29 @@ def log_metrics(metrics: dict[str, float]) -> None:
 
 def log_tags(tags: dict[str, str]) -> None:
     mlflow.set_tags(tags)
+
+
+def log_json(name: str, value: dict, run_id: str) -> None:
+    """Write an artifact of a run that has ended."""
+    MlflowClient().log_text(run_id, json.dumps(value, indent=2) + "\n", name)
+
+
+def get_run(run_id: str) -> Run:
+    """A run of the store. Raises UserError if it is not there."""
+    try:
+        return MlflowClient().get_run(run_id)
+    except MlflowException as error:
+        raise failed(error) from error
+
+
+def artifact(run_id: str, name: str, folder: Path) -> Path | None:
+    """Fetch an artifact of a run into `folder`; None if the run has no such file."""
+    try:
+        if name not in [file.path for file in MlflowClient().list_artifacts(run_id)]:
+            return None
+        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=str(folder)))
+    except MlflowException as error:
+        raise failed(error) from error
 
 
 def log_files(*files: Path) -> None:

@@ -2,19 +2,15 @@
 
 import socket
 
-import keras
 import mlflow
-import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from pipeline import registry, serving, tracking
+from pipeline import tracking
 from pipeline.attempts import Attempt
 from pipeline.errors import UserError
 from pipeline.training import HISTORY
 from tests.conftest import ROOT
-
-MODEL = "cifar10-classifier"
 
 
 @pytest.fixture(autouse=True)
@@ -147,44 +143,3 @@ def test_an_address_that_mlflow_cannot_open_stops_a_stage_before_any_work(addres
     result = run_stage("prepare", MLFLOW_TRACKING_URI=address)
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert result.stderr.startswith(f"error: MLFLOW_TRACKING_URI: {address} is no MLflow store")
-
-
-@pytest.fixture
-def logged():
-    """Log a tiny model as a run does; return its URI and what it gives for two images."""
-
-    def log(seed: int) -> tuple[str, np.ndarray]:
-        keras.utils.set_random_seed(seed)
-        images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), "uint8")
-        inputs = keras.Input((32, 32, 3), dtype="uint8", name="images")
-        pixels = keras.layers.Rescaling(1 / 255)(inputs)
-        network = keras.Model(
-            inputs, keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(pixels)), name="tiny"
-        )
-        model = serving.calibrated(network, 1.0, "tiny_served")
-        with tracking.start("tiny", {}):
-            return tracking.log_model(model, images), model.predict(images, verbose=0)
-
-    return log
-
-
-def test_promotion_moves_alias_and_stage_together(logged):
-    first, _ = logged(1)
-    second, expected = logged(2)
-    assert registry.promote(MODEL, first, "first", {"candidate": "a"}) == {"version": "1", "previous": None}
-    assert registry.promote(MODEL, second, "second", {"candidate": "b"}) == {"version": "2", "previous": "1"}
-    client = MlflowClient()
-    stages = {version.version: version.current_stage for version in client.search_model_versions(f"name = '{MODEL}'")}
-    assert {str(version): stage for version, stage in stages.items()} == {"1": "Archived", "2": "Production"}
-    champion = client.get_model_version_by_alias(MODEL, "champion")
-    assert (str(champion.version), champion.description, champion.tags["candidate"]) == ("2", "second", "b")
-    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), "uint8")
-    for uri in (f"models:/{MODEL}/Production", f"models:/{MODEL}@champion"):
-        assert mlflow.pyfunc.load_model(uri).predict(images) == pytest.approx(expected, abs=1e-6)
-
-
-def test_promoting_the_same_model_again_adds_no_version(logged):
-    uri, _ = logged(1)
-    for _ in range(2):
-        assert registry.promote(MODEL, uri, "same", {})["version"] == "1"
-    assert len(MlflowClient().search_model_versions(f"name = '{MODEL}'")) == 1

@@ -1,9 +1,16 @@
-"""Stage `promote`: the candidate with the best validation score becomes the registered model's champion."""
+"""Stage `promote`: the best candidate on validation challenges the champion of the registry; the gate decides."""
 
-import hashlib
+import tempfile
+from pathlib import Path
 
-from pipeline import errors, lineage, paths, preflight, registry, results, tracking
-from pipeline.files import read_json, write_json
+import numpy as np
+
+from pipeline import cifar10, errors, gate, lineage, paths, preflight, registry, results, tracking
+from pipeline.files import checksum, read_json, write_json
+from pipeline.params import Params
+
+EVIDENCE = "promotion.json"  # artifact of the challenger's run
+SPLIT = "dep.data/validation"  # tag of a run: hash of the images that decide
 
 
 def main() -> None:
@@ -12,35 +19,92 @@ def main() -> None:
     metric = params.registry.metric
     scores = {name: figures["validation"][metric] for name, figures in metrics.items()}
     winner = (max if metric == "accuracy" else min)(scores, key=scores.get)
-    receipt = read_json((paths.ENSEMBLE if winner == "ensemble" else paths.MODELS / winner) / "run.json")
+    folder = paths.ENSEMBLE if winner == "ensemble" else paths.MODELS / winner
+    receipt = read_json(folder / "run.json")
+
+    tracking.connect(params)
+    model = params.registry.model
+    seen, champion = registry.history(model), registry.champion(model)
+    if champion and champion.tags.get("model_uri") == receipt["model_uri"]:
+        decision = recorded(receipt["run_id"])
+    else:
+        cost = metrics[winner]["cost"]
+        challenger = gate.Candidate(
+            winner, np.load(folder / "validation.npy"), cost["size_mb"], cost["seconds_per_1000_images"]
+        )
+        decision = decide(challenger, receipt["run_id"], champion, len(scores), params)
+        tracking.log_json(EVIDENCE, decision, receipt["run_id"])
+
     test = metrics[winner]["test"]
     tags = {
         "candidate": winner,
         "run_id": receipt["run_id"],
-        "params.sha256": hashlib.sha256(params.model_dump_json().encode()).hexdigest(),
+        "model.fingerprint": receipt["fingerprint"],
+        "params.sha256": checksum(paths.PARAMS),
         f"validation_{metric}": f"{scores[winner]:.6f}",
         **{f"test_{name}": f"{test[name]:.6f}" for name in ("accuracy", "top3", "nll", "ece", "macro_f1")},
+        "gate.reason": decision["reason"],
         **lineage.git(),
     }
+    verdict = "promoted" if decision["promote"] else "refused"
     description = (
-        f"{winner}: best validation {metric} ({scores[winner]:.4f}) of {len(scores)} candidates. Test accuracy "
-        f"{test['accuracy']:.4f}, 95 % interval {test['accuracy_low']:.4f} to {test['accuracy_high']:.4f}."
+        f"{winner}: best validation {metric} ({scores[winner]:.4f}) of {len(scores)} candidates; {verdict}: "
+        f"{decision['reason']}. Test accuracy {test['accuracy']:.4f}, "
+        f"95 % interval {test['accuracy_low']:.4f} to {test['accuracy_high']:.4f}, which decided nothing."
     )
-    tracking.connect(params)
-    promoted = registry.promote(params.registry.model, receipt["model_uri"], description, tags)
-    decision = {
-        "model": params.registry.model,
-        **promoted,
+    version = registry.register(model, receipt["model_uri"], description, tags)
+    (registry.promote if decision["promote"] else registry.refuse)(model, version, decision["reason"], seen)
+    entries, champion = registry.history(model), registry.champion(model)
+    outcome = {
+        "model": model,
+        "version": version,
         "candidate": winner,
         "run_id": receipt["run_id"],
         "model_uri": receipt["model_uri"],
-        "stage": registry.STAGE,
-        "alias": registry.ALIAS,
+        "stage": registry.PRODUCTION if decision["promote"] else registry.STAGING,
+        "alias": registry.CHAMPION if decision["promote"] else registry.CHALLENGER,
+        "champion": champion and str(champion.version),
+        "previous": registry.previous(entries),
         "decided_by": f"validation {metric}",
         "candidates": scores,
+        "test": {"challenger": test["accuracy"], "champion": tested(champion)},
+        "gate": decision,
     }
-    write_json(paths.REGISTRY, decision)
-    print(f"{params.registry.model} version {promoted['version']}: {description}")
+    write_json(paths.REGISTRY, outcome)
+    print(f"{model} version {version}: {description}")
+
+
+def recorded(run_id: str) -> dict:
+    """What was decided when this run's model, the champion, was its challenger."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = tracking.artifact(run_id, EVIDENCE, Path(folder))
+        decision = read_json(found) if found else {"checks": [], "evidence": {}}
+    return decision | {"promote": True, "reason": "is the champion already"}
+
+
+def decide(challenger: gate.Candidate, run_id: str, champion, rivals: int, params: Params) -> dict:
+    """What the gate says of the challenger against the champion's version, whose probabilities its run has."""
+    _, labels = cifar10.load(paths.VALIDATION)
+    others = (params.gate, params.evaluation.ece_bins, rivals, params.seed)
+    if champion is None:
+        return gate.decide(challenger, None, labels, *others)
+    if not {"run_id", "candidate"} <= set(champion.tags):
+        return gate.incomparable(f"version {champion.version} is not of this workflow")
+    run = tracking.get_run(champion.tags["run_id"])
+    if run.data.tags.get(SPLIT) != tracking.get_run(run_id).data.tags.get(SPLIT):
+        return gate.incomparable(f"version {champion.version} has seen other validation images")
+    with tempfile.TemporaryDirectory() as folder:
+        found = tracking.artifact(run.info.run_id, "validation.npy", Path(folder))
+        if found is None:
+            return gate.incomparable(f"the run of version {champion.version} has no validation.npy")
+        probabilities = np.load(found)
+    cost = [run.data.metrics[name] for name in ("size_mb", "seconds_per_1000_images")]
+    return gate.decide(challenger, gate.Candidate(champion.tags["candidate"], probabilities, *cost), labels, *others)
+
+
+def tested(champion) -> float | None:
+    """The champion's test accuracy, as its version says."""
+    return float(champion.tags["test_accuracy"]) if champion and "test_accuracy" in champion.tags else None
 
 
 if __name__ == "__main__":

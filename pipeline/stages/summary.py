@@ -18,13 +18,16 @@ def main() -> None:
     table = [[row[index] for index in SHORT] for row in rows]
     print(tabulate(table, [results.HEADER[index] for index in SHORT], disable_numparse=True))
     uri = os.environ.get(preflight.TRACKING) or f"sqlite:///{paths.STORE}/mlflow.db"
+    verdict = "promoted" if decision["gate"]["promote"] else "refused"
     print(f"""
-winner  {decision["candidate"]}, by {decision["decided_by"]}: {name} version {decision["version"]}, \
+best    {decision["candidate"]}, by {decision["decided_by"]}: {name} version {decision["version"]}, \
 @{decision["alias"]}, stage {decision["stage"]}
-runs    make ui
-load    import mlflow
+gate    {verdict}: {decision["gate"]["reason"]}
+runs    make ui""")
+    if decision["champion"]:
+        print(f"""load    import mlflow
         mlflow.set_tracking_uri("{uri}")
-        mlflow.pyfunc.load_model("models:/{name}@{decision["alias"]}")  # or models:/{name}/{decision["stage"]}""")
+        mlflow.pyfunc.load_model("models:/{name}@champion")  # version {decision["champion"]}""")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,194 @@
+"""Versions, champion, challenger and their history, in a real SQLite store in a temporary folder."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import keras
+import mlflow
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from pipeline import journal, registry, serving, tracking
+from pipeline.errors import UserError
+from tests.conftest import ROOT
+
+MODEL = "cifar10-classifier"
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path, monkeypatch, checked):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    tracking.connect(checked)
+
+
+@pytest.fixture
+def versions() -> list[str]:
+    """Three registered versions, none of them champion. What is in them does not matter here."""
+    client = MlflowClient()
+    client.create_registered_model(MODEL)
+    return [str(client.create_model_version(MODEL, f"/nowhere/{number}").version) for number in range(3)]
+
+
+def promote(version: str) -> str | None:
+    return registry.promote(MODEL, version, "a test", registry.history(MODEL))
+
+
+def state() -> tuple[dict[str, str], dict[str, str]]:
+    """Stage by version, and version by alias."""
+    client = MlflowClient()
+    stages = {str(found.version): found.current_stage for found in client.search_model_versions(f"name = '{MODEL}'")}
+    aliases = client.get_registered_model(MODEL).aliases
+    return stages, {alias: str(version) for alias, version in aliases.items()}
+
+
+def test_a_promoted_model_loads_by_alias_and_by_stage():
+    keras.utils.set_random_seed(1)
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), "uint8")
+    inputs = keras.Input((32, 32, 3), dtype="uint8", name="images")
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+    model = serving.calibrated(keras.Model(inputs, keras.layers.Dense(10)(pooled), name="tiny"), 1.0, "tiny_served")
+    with tracking.start("tiny", {}):
+        uri = tracking.log_model(model, images)
+    for _ in range(2):  # the same model again adds no version
+        version = registry.register(MODEL, uri, "a description", {"candidate": "tiny"})
+        promote(version)
+    assert state() == ({"1": "Production"}, {"champion": "1"})
+    champion = registry.champion(MODEL)
+    assert (champion.description, champion.tags["candidate"]) == ("a description", "tiny")
+    for address in (f"models:/{MODEL}/Production", f"models:/{MODEL}@champion"):
+        given = mlflow.pyfunc.load_model(address).predict(images)
+        assert given == pytest.approx(model.predict(images, verbose=0), abs=1e-6)
+
+
+def test_promotion_and_rollback_move_alias_and_stage_together(versions):
+    for version in versions:
+        promote(version)
+    assert state() == ({"1": "Archived", "2": "Archived", "3": "Production"}, {"champion": "3"})
+    assert registry.rollback(MODEL, None, "worse in use") == "2"
+    assert state() == ({"1": "Archived", "2": "Production", "3": "Archived"}, {"champion": "2"})
+    assert registry.rollback(MODEL, None, "worse still") == "1"
+    assert registry.rollback(MODEL, "3", "it was not that bad") == "3"
+    assert state()[1] == {"champion": "3"}
+    told = [(entry["action"], entry["from"], entry["to"]) for entry in registry.history(MODEL)]
+    assert told == [
+        ("promote", None, "1"),
+        ("promote", "1", "2"),
+        ("promote", "2", "3"),
+        ("rollback", "3", "2"),
+        ("rollback", "2", "1"),
+        ("rollback", "1", "3"),
+    ]
+    assert all(entry["who"] and entry["why"] and entry["time"] for entry in registry.history(MODEL))
+
+
+def test_doing_it_again_changes_nothing_and_is_not_told_twice(versions):
+    promote("1")
+    registry.refuse(MODEL, "2", "a tie", registry.history(MODEL))
+    before = registry.history(MODEL)
+    assert promote("1") == "1"
+    registry.refuse(MODEL, "2", "a tie", registry.history(MODEL))
+    registry.rollback(MODEL, "1", "to the present one")
+    assert registry.history(MODEL) == before
+
+
+def test_a_refused_version_is_challenger_until_something_else_happens(versions):
+    promote("1")
+    registry.refuse(MODEL, "2", "a tie", registry.history(MODEL))
+    assert state() == ({"1": "Production", "2": "Staging", "3": "None"}, {"champion": "1", "challenger": "2"})
+    registry.refuse(MODEL, "3", "a tie", registry.history(MODEL))
+    assert state() == ({"1": "Production", "2": "Archived", "3": "Staging"}, {"champion": "1", "challenger": "3"})
+    promote("3")
+    assert state() == ({"1": "Archived", "2": "Archived", "3": "Production"}, {"champion": "3"})
+
+
+@pytest.mark.parametrize(
+    ("act", "told"),
+    [
+        (lambda: promote("9"), "has no version 9; it has 1, 2, 3"),
+        (lambda: registry.rollback(MODEL, None, "why not"), "had no champion before"),
+        (lambda: registry.rollback(MODEL, "2", "why not"), "version 2 was never champion"),
+    ],
+)
+def test_what_cannot_be_is_a_users_error_and_leaves_no_trace(act, told, versions):
+    promote("1")
+    with pytest.raises(UserError, match=told):
+        act()
+    assert len(registry.history(MODEL)) == 1
+    assert state()[1] == {"champion": "1"}
+
+
+def test_who_decided_by_an_older_history_is_told(versions):
+    seen = registry.history(MODEL)
+    promote("1")
+    with pytest.raises(UserError, match=r"changed cifar10-classifier meanwhile \(promote of version 1\)"):
+        registry.promote(MODEL, "2", "too late", seen)
+    assert state()[1] == {"champion": "1"}
+
+
+def script(code: str) -> list[str]:
+    return [sys.executable, "-c", f"from pipeline import errors, params, registry, tracking\n{code}"]
+
+
+CONNECT = "tracking.connect(params.load())\n"
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+def test_of_several_who_promote_at_once_one_wins_and_the_others_are_told(versions):
+    code = CONNECT + (
+        f"seen = registry.history({MODEL!r})\nprint('ready', flush=True), input()\n"
+        "errors.run(lambda: registry.promote({model!r}, '{version}', 'a race', seen))"
+    )
+    racers = [
+        subprocess.Popen(
+            script(code.format(model=MODEL, version=version)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+        )
+        for version in versions
+    ]
+    for racer in racers:
+        assert racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        racer.stdin.write("\n")
+        racer.stdin.flush()
+    told = [racer.communicate()[1] for racer in racers]
+    won = [version for version, racer in zip(versions, racers, strict=True) if racer.returncode == 0]
+    assert len(won) == 1
+    assert sum("meanwhile" in message for message in told) == 2
+    assert [entry["to"] for entry in registry.history(MODEL)] == won
+    stages, aliases = state()
+    assert aliases == {"champion": won[0]}
+    assert [version for version, stage in stages.items() if stage == "Production"] == won
+
+
+@pytest.mark.parametrize(
+    "step", ["search_model_versions", "transition_model_version_stage", "set_registered_model_alias"]
+)
+def test_what_a_crash_left_undone_is_done_by_the_next_who_looks(step, versions):
+    """The process dies by SIGKILL when it is about to take the step, the entry being written."""
+    promote("1")
+    code = CONNECT + (
+        "import os, signal\nfrom mlflow import MlflowClient\n"
+        f"seen = registry.history({MODEL!r})\nregistry._require = lambda *arguments: None\n"
+        f"MlflowClient.{step} = lambda *arguments, **more: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"registry.promote({MODEL!r}, '2', 'a crash', seen)"
+    )
+    result = subprocess.run(script(code), env=ENVIRONMENT, capture_output=True)
+    assert result.returncode == -signal.SIGKILL
+    assert [entry["to"] for entry in journal.read(MODEL)] == ["1", "2"]
+    registry.history(MODEL)
+    assert state() == ({"1": "Archived", "2": "Production", "3": "None"}, {"champion": "2"})
+
+
+def test_the_first_journal_is_one_also_if_several_begin_it(versions):
+    code = CONNECT + f"from pipeline import journal\nprint(journal._run({MODEL!r}))"
+    begun = [subprocess.Popen(script(code), stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) for _ in range(3)]
+    assert len({process.communicate()[0] for process in begun}) == 1
