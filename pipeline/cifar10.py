@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline import paths, sealed
 from pipeline.errors import UserError
 from pipeline.files import checksum, write_array
 
@@ -66,4 +67,15 @@ def save(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
 
 def load(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return what `save` wrote: images uint8 (N, 32, 32, 3), labels uint8 (N,)."""
-    return np.load(folder / "images.npy"), np.load(folder / "labels.npy")
+    return images(folder), labels(folder)
+
+
+def images(folder: Path) -> np.ndarray:
+    return np.load(folder / "images.npy")
+
+
+def labels(folder: Path) -> np.ndarray:
+    """Raises UserError if they are those of the test images, and may not be read now."""
+    if folder.resolve() == paths.TEST.resolve():
+        sealed.check()
+    return np.load(folder / "labels.npy")

@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+import pandas as pd
 
 from pipeline import cifar10, paths, plots, scoring, tracking
 from pipeline.files import fresh_folder, write_json
@@ -15,7 +16,7 @@ def seconds_per_1000(model, images: np.ndarray, batch_size: int) -> float:
 
     Compiling is no part of it. Batch by batch, since `predict` was seen to use, by chance, one core or both.
     """
-    batches = [images[start : start + batch_size] for start in range(0, TIMED, batch_size)]
+    batches = [images[start : start + batch_size] for start in range(0, min(TIMED, len(images)), batch_size)]
     for batch in batches:
         model.predict_on_batch(batch)
     began = time.perf_counter()
@@ -37,13 +38,16 @@ def record(
     """Write metrics/NAME.json, reports/NAME and plots/evaluation/NAME; return the former's content.
 
     `validation`, `test`: probabilities float32 (N, 10). `images`, `labels`: the test images uint8 (N, 32, 32, 3) and
-    labels (N,). `cost`: parameters, size_mb (10^6 bytes), seconds_per_1000_images and the like.
+    labels (N,). Those with a near-duplicate (paths.DUPLICATES) are left out of a score of its own. `cost`: parameters,
+    size_mb (10^6 bytes), seconds_per_1000_images and the like.
     `more`: further sections.
     """
     _, validation_labels = cifar10.load(paths.VALIDATION)
+    unlike = np.setdiff1d(np.arange(len(labels)), pd.read_csv(paths.DUPLICATES)["image"])
     scores = {
         "validation": scoring.score(validation, validation_labels, bins),
         "test": scoring.score(test, labels, bins),
+        "test_without_duplicates": scoring.score(test[unlike], labels[unlike], bins),
         "cost": cost,
         **more,
     }
@@ -61,5 +65,6 @@ def log(name: str, scores: dict) -> None:
     """Log what `record` wrote to the active MLflow run."""
     tracking.log_scores("validation", scores["validation"])
     tracking.log_scores("test", scores["test"])
+    tracking.log_scores("test_without_duplicates", scores["test_without_duplicates"])
     tracking.log_metrics(scores["cost"])
     tracking.log_files(*sorted((paths.REPORTS / name).iterdir()), *sorted((paths.EVALUATION / name).iterdir()))

@@ -49,6 +49,12 @@ class Data(Section):
     subset: Subset
 
 
+class Duplicates(Section):
+    outlines: Fraction
+    outlines_and_pixels: Fraction
+    pixels: Fraction
+
+
 class Http(Section):
     connect_timeout: Positive
     read_timeout: Positive
@@ -197,6 +203,7 @@ class Params(Section):
     profile: str
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     data: Data
+    duplicates: Duplicates
     http: Http
     weights: Weights
     compute: Compute

@@ -17,13 +17,18 @@ TRUNKS = Path("data/trunk")  # a folder an architecture: trunk.json, train.npy, 
 
 MODELS = Path("models")  # a folder an architecture: run.json, model.keras, validation.npy
 PREDICTIONS = Path("predictions")  # a folder an architecture: test.npy
-ENSEMBLE = Path("ensemble")  # run.json, model.keras, validation.npy, test.npy
+ENSEMBLE = Path("ensemble")  # vote.json, run.json, model.keras, validation.npy, test.npy
+VOTE = ENSEMBLE / "vote.json"  # what was chosen on validation
 
 METRICS = Path("metrics")  # NAME.json
 HISTORY = Path("plots/history")  # ARCH.csv
 EVALUATION = Path("plots/evaluation")  # a folder a candidate: confusion.png, mistakes.png, curves.png
 SAMPLES = Path("plots/samples.png")
-REPORTS = Path("reports")  # data.json, results.md, pictures; a folder a candidate: confusion.csv, report.csv
+DUPLICATES = Path("reports/duplicates.csv")  # pairs; their counts in duplicates.json
+DUPLICATES_PICTURE = Path("plots/duplicates.png")
+REPORTS = Path(
+    "reports"
+)  # data.json, duplicates, results.md, pictures; a folder a candidate: confusion.csv, report.csv
 REGISTRY = Path("registry.json")
 # The top of everything that the graph makes.
 MADE = {path.parts[0] for path in (RAW, MODELS, PREDICTIONS, ENSEMBLE, METRICS, HISTORY, REPORTS, REGISTRY)}

@@ -34,6 +34,25 @@ def samples(path: Path, images: np.ndarray, labels: np.ndarray, classes: tuple[s
     _save(figure, path)
 
 
+def pairs(path: Path, images: np.ndarray, others: np.ndarray, chosen: pd.DataFrame, columns: int = 10) -> None:
+    """Pairs of `duplicates.find`: the image, mirrored if the pair is, above the other, and both likenesses.
+
+    `images`, `others`: uint8 (N, 32, 32, 3). Without pairs the picture says so.
+    """
+    rows = max(-(-len(chosen) // columns), 1)
+    figure, axes = plt.subplots(2 * rows, columns, figsize=(columns * 0.9, rows * 2.1), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for number, pair in enumerate(chosen.itertuples()):
+        row, column = divmod(number, columns)
+        axes[2 * row, column].imshow(images[pair.image][:, :: -1 if pair.mirrored else 1])
+        axes[2 * row, column].set_title(f"{pair.outlines:.2f}  {pair.pixels:.2f}", fontsize=7)
+        axes[2 * row + 1, column].imshow(others[pair.other])
+    found = "likeness of outlines and of pixels; test images above" if len(chosen) else "no near-duplicates"
+    figure.suptitle(f"near-duplicates: {found}" if len(chosen) else found, fontsize=9)
+    _save(figure, path)
+
+
 def curves(path: Path, histories: dict[str, pd.DataFrame]) -> None:
     """Accuracy and loss against epochs; solid on validation, dashed on training. Columns: training.HISTORY."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 4))

@@ -23,6 +23,7 @@ def main() -> None:
     _, validation_labels = cifar10.load(paths.VALIDATION)
     validation = {name: np.load(paths.MODELS / name / "validation.npy") for name in trained}
     vote = ensembling.choose(validation, validation_labels, params.ensemble.rounds)
+    write_json(paths.VOTE, {"weights": vote.weights, "temperature": vote.temperature})
     tests = {name: np.load(paths.PREDICTIONS / name / "test.npy") for name in vote.weights}
     test = vote.average(tests)
 
@@ -37,7 +38,7 @@ def main() -> None:
         model = serving.ensemble(loaded, list(vote.weights.values()), vote.temperature)
         with replacing(folder / "model.keras") as temporary:
             model.save(temporary)
-        images, labels = cifar10.load(paths.TEST)
+        images = cifar10.images(paths.TEST)
         saved = keras.saving.load_model(folder / "model.keras", safe_mode=True)
         batch_size = params.evaluation.batch_size
         check(saved, images[:CHECKED], test[:CHECKED], batch_size)
@@ -50,6 +51,7 @@ def main() -> None:
             "seconds_per_1000_images": evaluation.seconds_per_1000(saved, images, batch_size),
             "train_seconds": sum(trained[name]["train_seconds"] for name in vote.weights),
         }
+        labels = cifar10.labels(paths.TEST)
         tracking.log_params(params, None, vote.weights)
         tracking.log_dataset(paths.TEST, images, labels, "test")
         bins = params.evaluation.ece_bins

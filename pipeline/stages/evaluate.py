@@ -34,7 +34,7 @@ def evaluate(name: str, params: Params, receipt: dict) -> None:
     with tracking.resume(receipt["run_id"], f"evaluate@{name}") as run:
         import keras
 
-        images, labels = cifar10.load(paths.TEST)
+        images = cifar10.images(paths.TEST)
         path = paths.MODELS / name / "model.keras"
         model = keras.saving.load_model(path, safe_mode=True)
         batch_size = params.evaluation.batch_size
@@ -48,6 +48,7 @@ def evaluate(name: str, params: Params, receipt: dict) -> None:
             "seconds_per_1000_images": evaluation.seconds_per_1000(model, images, batch_size),
             "train_seconds": receipt["train_seconds"],
         }
+        labels = cifar10.labels(paths.TEST)
         tracking.log_dataset(paths.TEST, images, labels, "test")
         scores = evaluation.record(name, validation, probabilities, images, labels, params.evaluation.ece_bins, cost)
         plots.curves(paths.EVALUATION / name / "curves.png", {name: pd.read_csv(paths.HISTORY / f"{name}.csv")})

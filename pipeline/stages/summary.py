@@ -7,7 +7,7 @@ from tabulate import tabulate
 from pipeline import errors, paths, preflight, results
 from pipeline.files import read_json
 
-SHORT = (0, 1, 3, 5, 6, 10, 11)  # columns that fit a terminal
+SHORT = (0, 1, 4, 6, 7, 11, 12)  # columns that fit a terminal
 
 
 def main() -> None:

@@ -1,0 +1,33 @@
+"""Stage `duplicates`: test images that are nearly the same as one to train on or to choose by. It reads no labels."""
+
+import numpy as np
+
+from pipeline import cifar10, duplicates, errors, paths, plots, preflight
+from pipeline.console import Progress
+from pipeline.files import replacing, write_json
+
+SHOWN = 40  # pairs in the picture
+
+
+def main() -> None:
+    params = preflight.check()
+    splits = {folder.name: cifar10.images(folder) for folder in (paths.TRAIN, paths.VALIDATION)}
+    test, others = cifar10.images(paths.TEST), np.concatenate(list(splits.values()))
+    with Progress("duplicates", 2 * len(test), "image") as progress:
+        pairs = duplicates.find(test, others, params.duplicates, progress.update)
+
+    best = pairs.drop_duplicates("image")  # of each test image the pair that is most alike
+    plots.pairs(paths.DUPLICATES_PICTURE, test, others, best.iloc[:: max(len(best) // SHOWN, 1)][:SHOWN])
+    first = len(splits["train"])
+    pairs.insert(1, "split", np.where(pairs["other"] < first, "train", "validation"))
+    pairs["other"] -= np.where(pairs["other"] < first, 0, first)
+    with replacing(paths.DUPLICATES) as temporary:
+        pairs.to_csv(temporary, index=False, float_format="%.4f")
+    counts = {"test_images": len(test), "with_a_near_duplicate": len(best)}
+    counts |= {f"in_{name}": pairs.loc[pairs["split"] == name, "image"].nunique() for name in splits}
+    write_json(paths.DUPLICATES.with_suffix(".json"), counts)
+    print(f"{len(best)} of {len(test)} test images have a near-duplicate among {len(others)} others")
+
+
+if __name__ == "__main__":
+    errors.run(main)
