@@ -51,6 +51,12 @@ def read_batches(folder: Path, names: list[str]) -> tuple[np.ndarray, np.ndarray
     return np.ascontiguousarray(images), records[:, 0].copy()
 
 
+def to_binary(images: np.ndarray, labels: np.ndarray) -> bytes:
+    """Images uint8 (N, 32, 32, 3) and labels uint8 (N,) in the layout of the official batches."""
+    planes = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+    return np.concatenate([labels[:, None], planes], axis=1).tobytes()
+
+
 def split(labels: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the two parts of a stratified, seeded split, each sorted; the second has `size` elements."""
     from sklearn.model_selection import train_test_split  # seconds to import, for the one stage that splits

@@ -1,5 +1,8 @@
 """One file over HTTPS: resumed after a break, retried with back-off, and checked before it gets its name."""
 
+import os
+import queue
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +15,7 @@ from pipeline.errors import UserError
 from pipeline.files import checksum
 from pipeline.params import Http
 
+OFFLINE = "CIFAR10_OFFLINE"  # set to anything: nothing is downloaded
 CHUNK = 1 << 16  # bytes
 SLOWEST = 1000  # bytes a second, mean over http.read_timeout: a server that sends less has stalled
 LARGEST = 1 << 30  # bytes: what sends more is not one of our files
@@ -19,6 +23,12 @@ LARGEST = 1 << 30  # bytes: what sends more is not one of our files
 
 class Unreachable(Exception):
     """The source did not give the file, for a reason that may pass: no answer, a break, an error status."""
+
+
+def require_online() -> None:
+    """Raise Unreachable if the user wants no network."""
+    if os.environ.get(OFFLINE):
+        raise Unreachable(f"{OFFLINE} is set")
 
 
 def fetch(url: str, destination: Path, algorithm: str, digest: str, http: Http) -> None:
@@ -31,6 +41,7 @@ def fetch(url: str, destination: Path, algorithm: str, digest: str, http: Http) 
     """
     if destination.is_file() and checksum(destination, algorithm) == digest:
         return
+    require_online()
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = destination.with_name(destination.name + ".part")
     for _ in range(2 if part.exists() else 1):
@@ -60,8 +71,7 @@ def _complete(url: str, part: Path, http: Http) -> None:
 def _receive(url: str, part: Path, http: Http) -> None:
     start = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    timeouts = (http.connect_timeout, http.read_timeout)
-    with requests.get(url, headers=headers, stream=True, timeout=timeouts) as response:
+    with _answer(url, headers, http) as response:
         if start and response.status_code == 416:  # nothing is left to send: the checksum decides
             return
         response.raise_for_status()
@@ -78,6 +88,30 @@ def _receive(url: str, part: Path, http: Http) -> None:
                     raise Unreachable(f"{url}: sends more than {LARGEST / 1e6:.0f} MB")
         if total is not None and part.stat().st_size < total:
             raise requests.ConnectionError("the connection closed before the end")
+
+
+def _answer(url: str, headers: dict[str, str], http: Http) -> requests.Response:
+    """The server's answer, its body unread. Raises requests.Timeout when that takes too long in all.
+
+    Requests' own time limit begins anew with each byte, so that a server could drip the headers for ever.
+    """
+    answers = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            timeouts = (http.connect_timeout, http.read_timeout)
+            answers.put(requests.get(url, headers=headers, stream=True, timeout=timeouts))
+        except Exception as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()  # given up, it ends with the process
+    try:
+        answer = answers.get(timeout=http.connect_timeout + http.read_timeout)
+    except queue.Empty:
+        raise requests.Timeout from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def _chunks(body: urllib3.BaseHTTPResponse, window: float) -> Iterator[bytes]:

@@ -35,7 +35,18 @@ class NpmSource(Section):
     package: str
 
 
-Source = Annotated[LocalSource | ArchiveSource | NpmSource, Field(discriminator="type")]
+class ParquetFile(Section):
+    url: Annotated[str, Field(pattern="^https?://")]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class ParquetSource(Section):
+    type: Literal["parquet"]
+    train: ParquetFile
+    test: ParquetFile
+
+
+Source = Annotated[LocalSource | ArchiveSource | NpmSource | ParquetSource, Field(discriminator="type")]
 
 
 class Subset(Section):
@@ -64,6 +75,7 @@ class Http(Section):
 
 class Weights(Section):
     folder: str
+    mirrors: list[Annotated[str, Field(pattern="^https?://")]]
     on_unreachable: Literal["skip", "fail"]
 
 

