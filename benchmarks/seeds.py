@@ -9,7 +9,7 @@ pretrained network needs its trunk (`dvc repro trunk@ARCH`), whose cached views 
 import argparse
 
 from benchmarks import common, page
-from pipeline import cifar10, errors, lineage, methods, params, paths, profiles, scoring, tracking
+from pipeline import cifar10, errors, lineage, methods, params, paths, profiles, runs, scoring, tracking
 from pipeline.files import read_json, read_yaml
 
 
@@ -47,7 +47,7 @@ def measure(name: str, checked: params.Params) -> dict[str, float]:
     """Train with the seed of `checked`, in an MLflow run; return what a row of seeds.csv has besides its key."""
     used = methods.prepare(name, checked)
     tags = {"profile": checked.profile, "device": used.name, "precision": used.precision}
-    with tracking.start(f"{name} {checked.profile} {checked.seed}", lineage.git() | tags):
+    with runs.start(f"{name} {checked.profile} {checked.seed}", lineage.git() | tags):
         tracking.log_params(checked, checked.models[name])
         trained = methods.train(name, checked, used, tracking.log_epoch)
         figures = {}

@@ -14,11 +14,11 @@ def tags(stage: str) -> dict[str, str]:
     return git() | {"dvc.stage": stage} | {f"dep.{path}": md5 for path, md5 in dependencies(stage).items()}
 
 
-def git() -> dict[str, str]:
-    """The commit that is checked out, and whether code or params differ from it."""
+def git(prefix: str = "") -> dict[str, str]:
+    """The commit that is checked out, and whether code or params differ from it; the tags begin with `prefix`."""
     commit = _git("rev-parse", "HEAD") or "none"
     changed = "true" if _git("status", "--porcelain", "--", "pipeline", "conf", "dvc.yaml", "params.yaml") else "false"
-    return {"git.commit": commit, "git.changed": changed}
+    return {f"{prefix}git.commit": commit, f"{prefix}git.changed": changed}
 
 
 def dependencies(stage: str) -> dict[str, str]:

@@ -5,15 +5,45 @@ official one) or `skipped` (with the reason).
 """
 
 from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from pipeline import paths
 from pipeline.errors import UserError
-from pipeline.files import checksum, read_json
+from pipeline.files import checksum
+from pipeline.params import Section
+
+
+class Scratch(Section):
+    status: Literal["none"]
+    origin: str
+
+
+class Ready(Section):
+    status: Literal["ready"]
+    file: Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]  # a name, not a path
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    origin: str
+    official: bool
+
+
+class Skipped(Section):
+    status: Literal["skipped"]
+    reason: str
+
+
+_MANIFEST = TypeAdapter(Annotated[Scratch | Ready | Skipped, Field(discriminator="status")])
 
 
 def read(name: str) -> dict:
-    """Return the manifest of an architecture."""
-    return read_json(paths.WEIGHTS / name / "manifest.json")
+    """Return the manifest of an architecture. Raises UserError if it is not as stage `weights` writes it."""
+    path = paths.WEIGHTS / name / "manifest.json"
+    try:
+        return _MANIFEST.validate_json(path.read_bytes()).model_dump()
+    except ValidationError as error:
+        fault = error.errors()[0]["msg"]
+        raise UserError(f"{path} is damaged ({fault}); run `dvc repro --force weights@{name}`") from None
 
 
 def weights_path(name: str) -> Path:

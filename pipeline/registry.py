@@ -22,6 +22,7 @@ from pipeline.errors import UserError
 CHAMPION, PRODUCTION = "champion", "Production"
 CHALLENGER, STAGING = "challenger", "Staging"
 ARCHIVED = "Archived"
+EVIDENCE = "promotion.json"  # artifact of a version's run: what the gate decided, and by what
 DESCRIPTION = "CIFAR-10: uint8 images (N, 32, 32, 3) to probabilities (N, 10)"
 warnings.filterwarnings("ignore", message=".*[Mm]odel registry stages.*")  # kept in step with the alias, on purpose
 

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import json
 import os
-import platform
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,20 +12,21 @@ import mlflow
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.data.http_dataset_source import HTTPDatasetSource
-from mlflow.entities import LoggedModel, LoggedModelStatus, Run, RunStatus
+from mlflow.entities import LoggedModel, LoggedModelStatus, Run
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.types import Schema, TensorSpec
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline import lineage, paths
-from pipeline.attempts import Attempt
+from pipeline import paths
 from pipeline.errors import UserError
 from pipeline.params import Ensemble, Model, Network, Params, Section, Training, Trunk
 from pipeline.preflight import TRACKING
 
 warnings.filterwarnings("ignore", message="The structure of `inputs`")  # MLflow predicts the example from a list of one
+# Each metric of an epoch, and its column in the history.
+EPOCH = {"epoch_seconds": "seconds"}
+EPOCH |= {name: name for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")}
 SIGNATURE = ModelSignature(
     inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, 32, 32, 3), "images")]),
     outputs=Schema([TensorSpec(np.dtype("float32"), (-1, 10), "probabilities")]),
@@ -35,11 +35,11 @@ SIGNATURE = ModelSignature(
 
 def connect(params: Params) -> None:
     """Point MLflow at the store, and make the experiment at the first use."""
-    server, store = os.environ.get(TRACKING), paths.shared(paths.STORE).resolve()
+    server, store = os.environ.get(TRACKING), _store()
     mlflow.set_tracking_uri(server or f"sqlite:///{store}/mlflow.db")
     try:
         with contextlib.nullcontext() if server else _alone(store):
-            _open_experiment(params.tracking.experiment, None if server else (store / "artifacts").as_uri())
+            open_experiment(params.tracking.experiment)
     except (MlflowException, SQLAlchemyError) as error:
         raise failed(error) from None
     mlflow.set_system_metrics_sampling_interval(params.tracking.system_metrics_interval)
@@ -54,82 +54,16 @@ def _alone(store: Path) -> Iterator[None]:
         yield
 
 
-def _open_experiment(name: str, artifacts: str | None) -> None:
+def open_experiment(name: str) -> str:
+    """Id of the experiment that runs are logged to from now on, made at the first use."""
     if mlflow.get_experiment_by_name(name) is None:
+        artifacts = None if os.environ.get(TRACKING) else (_store() / "artifacts").as_uri()
         mlflow.create_experiment(name, artifact_location=artifacts)
-    mlflow.set_experiment(name)
+    return mlflow.set_experiment(name).experiment_id
 
 
-@contextlib.contextmanager
-def start(name: str, tags: dict[str, str], attempt: Attempt | None = None) -> Iterator[mlflow.ActiveRun]:
-    """The run of `attempt`, if it was interrupted, or else a new run.
-
-    It ends FINISHED, FAILED after an error, or KILLED after Ctrl-C or SIGTERM.
-    """
-    tags = {"host": platform.node()} | tags
-    known = None
-    if attempt:
-        tags["attempt"] = attempt.id
-        known = _run_of(attempt.id)
-        _give_up(attempt.superseded)
-    if known:
-        tags["resumed"] = str(int(known.data.tags.get("resumed", 0)) + 1)  # times
-        print(f"going on with run {known.info.run_id}")
-    run = mlflow.start_run(
-        run_id=known and known.info.run_id, run_name=None if known else name, tags=tags, log_system_metrics=True
-    )
-    with _ending(run):
-        if known and "ended" in known.data.tags:
-            mlflow.delete_tag("ended")
-        yield run
-
-
-def _run_of(attempt: str) -> Run | None:
-    found = mlflow.search_runs(filter_string=f"tags.attempt = '{attempt}'", output_format="list")
-    return found[0] if found else None
-
-
-def _give_up(attempt: str | None) -> None:
-    """Close the run of an attempt that was killed, and that nobody will go on with."""
-    run = _run_of(attempt) if attempt else None
-    if run and run.info.status == RunStatus.to_string(RunStatus.RUNNING):
-        MlflowClient().set_tag(run.info.run_id, "ended", "killed, and superseded after a change")
-        MlflowClient().set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
-
-
-@contextlib.contextmanager
-def resume(run_id: str, stage: str) -> Iterator[mlflow.ActiveRun]:
-    """Go on with a run that a stage before this one ended. Raises UserError if the store has no such run."""
-    try:
-        run = mlflow.start_run(run_id=run_id)
-    except MlflowException as error:
-        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-            raise failed(error) from error
-        name = stage.partition("@")[2]
-        raise UserError(
-            f"the store {mlflow.get_tracking_uri()} has no run {run_id}: point {TRACKING} at the store that has it, or "
-            f"train again with `dvc repro --force --single-item train@{name}`"
-        ) from None
-    with _ending(run):
-        if "ended" in run.data.tags:
-            mlflow.delete_tag("ended")  # of a try that failed
-        mlflow.set_tags({f"{stage.partition('@')[0]}.{key}": value for key, value in lineage.git().items()})
-        yield run
-
-
-@contextlib.contextmanager
-def _ending(run: mlflow.ActiveRun) -> Iterator[mlflow.ActiveRun]:
-    try:
-        yield run
-    except BaseException as error:
-        killed = isinstance(error, KeyboardInterrupt)
-        with contextlib.suppress(MlflowException):  # a server that has died must not hide how it ended
-            mlflow.set_tag("ended", f"{type(error).__name__}: {error}"[:250])
-            mlflow.end_run(RunStatus.to_string(RunStatus.KILLED if killed else RunStatus.FAILED))
-        if isinstance(error, MlflowException):
-            raise failed(error) from error
-        raise
-    mlflow.end_run()
+def _store() -> Path:
+    return paths.shared(paths.STORE).resolve()
 
 
 def failed(error: Exception) -> UserError:
@@ -169,9 +103,8 @@ def flatten(nested: dict, prefix: str = "") -> dict[str, str]:
 
 def log_epoch(row: dict) -> None:
     """Log a row of the history as metrics of that epoch, unless the run has them: it was killed and goes on."""
-    metrics = {name: value for name, value in row.items() if name != "epoch"}
-    metrics["epoch_seconds"] = metrics.pop("seconds")
-    mlflow.log_metrics({name: metrics[name] for name in metrics if not _has(name, row["epoch"])}, step=row["epoch"])
+    values = {metric: row[column] for metric, column in EPOCH.items() if not _has(metric, row["epoch"])}
+    mlflow.log_metrics(values, step=row["epoch"])
 
 
 def _has(metric: str, step: int) -> bool:
@@ -187,17 +120,17 @@ def log_tags(tags: dict[str, str]) -> None:
     mlflow.set_tags(tags)
 
 
+def model_uri(run: Run) -> str:
+    """Address of a run's logged model, models:/m-... Raises UserError if it has none."""
+    logged = _logged_model(run)
+    if logged is None or logged.status != LoggedModelStatus.READY:
+        raise UserError(f"run {run.info.run_id} has no logged model: train again with `dvc repro --force`")
+    return logged.model_uri
+
+
 def log_json(name: str, value: dict, run_id: str) -> None:
     """Write an artifact of a run that has ended."""
     MlflowClient().log_text(run_id, json.dumps(value, indent=2) + "\n", name)
-
-
-def get_run(run_id: str) -> Run:
-    """A run of the store. Raises UserError if it is not there."""
-    try:
-        return MlflowClient().get_run(run_id)
-    except MlflowException as error:
-        raise failed(error) from error
 
 
 def artifact(run_id: str, name: str, folder: Path) -> Path | None:
@@ -259,21 +192,3 @@ def _logged_model(run: Run) -> LoggedModel | None:
         output_format="list",
     )
     return found[0] if found else None
-
-
-def receipt(run: Run) -> dict:
-    """All that MLflow knows of a run but its files and its metrics' history: enough to tell a lost store again.
-
-    run_id, name, experiment, started (ms since 1970), params, metrics (the last of each, those of the machine left
-    out), tags (MLflow's own left out).
-    """
-    run = MlflowClient().get_run(run.info.run_id)
-    return {
-        "run_id": run.info.run_id,
-        "name": run.info.run_name,
-        "experiment": MlflowClient().get_experiment(run.info.experiment_id).name,
-        "started": run.info.start_time,
-        "params": run.data.params,
-        "metrics": {key: value for key, value in run.data.metrics.items() if not key.startswith("system/")},
-        "tags": {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")},
-    }

@@ -6,7 +6,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from pipeline import tracking
+from pipeline import runs, tracking
 from pipeline.attempts import Attempt
 from pipeline.errors import UserError
 from pipeline.training import HISTORY
@@ -35,20 +35,20 @@ def test_the_store_lies_under_mlruns(tmp_path, checked):
 
 
 def test_a_run_ends_finished_failed_or_killed():
-    with tracking.start("fine", {}) as fine:
+    with runs.start("fine", {}) as fine:
         pass
-    with pytest.raises(UserError), tracking.start("wrong", {}) as wrong:
+    with pytest.raises(UserError), runs.start("wrong", {}) as wrong:
         raise UserError("training diverged")
-    with pytest.raises(KeyboardInterrupt), tracking.start("stopped", {}) as stopped:
+    with pytest.raises(KeyboardInterrupt), runs.start("stopped", {}) as stopped:
         raise KeyboardInterrupt
     assert [status(run) for run in (fine, wrong, stopped)] == ["FINISHED", "FAILED", "KILLED"]
     assert MlflowClient().get_run(wrong.info.run_id).data.tags["ended"] == "UserError: training diverged"
 
 
 def test_evaluation_goes_on_with_the_run_of_the_training():
-    with tracking.start("custom_cnn", {}) as run:
+    with runs.start("custom_cnn", {}) as run:
         tracking.log_metrics({"temperature": 1.5})
-    with tracking.resume(run.info.run_id, "evaluate@custom_cnn"):
+    with runs.resume(run.info.run_id, "evaluate@custom_cnn"):
         tracking.log_scores("test", {"accuracy": 0.9})
     data = MlflowClient().get_run(run.info.run_id).data
     assert data.metrics["temperature"] == 1.5
@@ -57,8 +57,8 @@ def test_evaluation_goes_on_with_the_run_of_the_training():
 
 
 def test_a_run_that_the_store_does_not_have_is_a_users_error():
-    with pytest.raises(UserError, match=r"has no run .*dvc repro --force --single-item train@custom_cnn"):
-        tracking.resume("0" * 32, "evaluate@custom_cnn").__enter__()
+    with pytest.raises(UserError, match=r"has no run .*python -m pipeline restore"):
+        runs.resume("0" * 32, "evaluate@custom_cnn").__enter__()
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ ROW = dict.fromkeys(HISTORY, 0.5) | {"epoch": 1}
 
 def test_an_attempt_that_was_interrupted_goes_on_in_its_run_and_logs_no_epoch_twice(interrupted):
     run_id = interrupted("first")
-    with tracking.start("custom_cnn", {}, Attempt("first", None, None)) as run:
+    with runs.start("custom_cnn", {}, Attempt("first", None, None)) as run:
         for epoch in (1, 2):
             tracking.log_epoch(ROW | {"epoch": epoch})
     assert run.info.run_id == run_id
@@ -93,7 +93,7 @@ def test_an_attempt_that_was_interrupted_goes_on_in_its_run_and_logs_no_epoch_tw
 
 def test_an_attempt_that_nobody_goes_on_with_is_closed(interrupted):
     run_id = interrupted("first")
-    with tracking.start("custom_cnn", {}, Attempt("second", "first", None)) as run:
+    with runs.start("custom_cnn", {}, Attempt("second", "first", None)) as run:
         pass
     left = MlflowClient().get_run(run_id)
     assert run.info.run_id != run_id
@@ -101,10 +101,10 @@ def test_an_attempt_that_nobody_goes_on_with_is_closed(interrupted):
 
 
 def test_a_receipt_holds_what_the_run_holds(checked):
-    with tracking.start("custom_cnn", {"profile": "default"}) as run:
+    with runs.start("custom_cnn", {"profile": "default"}) as run:
         tracking.log_params(checked, checked.models["custom_cnn"])
         tracking.log_metrics({"temperature": 1.5})
-        receipt = tracking.receipt(run)
+        receipt = runs.receipt(run)
     stored = MlflowClient().get_run(run.info.run_id)
     assert (receipt["run_id"], receipt["name"], receipt["experiment"]) == (run.info.run_id, "custom_cnn", "cifar10")
     assert receipt["params"] == stored.data.params
@@ -115,7 +115,7 @@ def test_a_receipt_holds_what_the_run_holds(checked):
 def test_every_candidate_has_the_same_param_names(checked):
     names = []
     for entry in [*checked.models.values(), None]:
-        with tracking.start("params", {}) as run:
+        with runs.start("params", {}) as run:
             tracking.log_params(checked, entry, None if entry else {"custom_cnn": 1.0})
         names.append(set(MlflowClient().get_run(run.info.run_id).data.params))
     assert names[0] >= {"training.epochs", "trunk.resolution", "network.widths", "seed"}

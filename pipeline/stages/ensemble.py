@@ -2,7 +2,19 @@
 
 import numpy as np
 
-from pipeline import cifar10, ensembling, errors, evaluation, fingerprint, lineage, paths, preflight, scoring, tracking
+from pipeline import (
+    cifar10,
+    ensembling,
+    errors,
+    evaluation,
+    lineage,
+    model_file,
+    paths,
+    preflight,
+    runs,
+    scoring,
+    tracking,
+)
 from pipeline.attempts import attempt
 from pipeline.files import fresh_folder, read_json, replacing, write_array, write_json
 
@@ -29,17 +41,15 @@ def main() -> None:
 
     tracking.connect(params)
     tags = lineage.tags("ensemble") | {f"member.{name}": trained[name]["run_id"] for name in vote.weights}
-    with attempt("ensemble") as current, tracking.start("ensemble", tags, current) as run:
-        import keras
-
+    with attempt("ensemble") as current, runs.start("ensemble", tags, current) as run:
         from pipeline import serving
 
-        loaded = [keras.saving.load_model(paths.MODELS / name / "model.keras", safe_mode=True) for name in vote.weights]
+        loaded = [model_file.load(paths.MODELS / name / "model.keras") for name in vote.weights]
         model = serving.ensemble(loaded, list(vote.weights.values()), vote.temperature)
         with replacing(folder / "model.keras") as temporary:
             model.save(temporary)
         images = cifar10.images(paths.TEST)
-        saved = keras.saving.load_model(folder / "model.keras", safe_mode=True)
+        saved = model_file.load(folder / "model.keras")
         batch_size = params.evaluation.batch_size
         check(saved, images[:CHECKED], test[:CHECKED], batch_size)
         write_array(folder / "validation.npy", vote.average(validation))
@@ -67,12 +77,12 @@ def main() -> None:
             "status": "trained",
             "architectures": architectures,
             "model_uri": tracking.log_model(model, images[:2]),
-            "fingerprint": fingerprint.of(folder / "model.keras"),
+            "fingerprint": model_file.fingerprint(folder / "model.keras"),
             "weights": vote.weights,
             "temperature": vote.temperature,
         }
         tracking.log_tags({"model.fingerprint": made["fingerprint"]})
-        write_json(folder / "run.json", made | tracking.receipt(run))
+        write_json(folder / "run.json", made | runs.receipt(run))
     shares = ", ".join(f"{name} {weight:.2f}" for name, weight in vote.weights.items())
     print(f"ensemble of {shares}: test accuracy {scores['test']['accuracy']:.4f}")
     print(f"against {best} alone: {paired['better']} images better, {paired['worse']} worse, p {paired['p']:.1e}")

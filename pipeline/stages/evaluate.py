@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline import cifar10, errors, paths, preflight
+from pipeline import cifar10, errors, model_file, paths, preflight
 from pipeline.console import verbosity
 from pipeline.files import fresh_folder, read_json, write_array, write_json
 from pipeline.params import Params
@@ -28,15 +28,13 @@ def main() -> None:
 def evaluate(name: str, params: Params, receipt: dict) -> None:
     import pandas as pd
 
-    from pipeline import evaluation, plots, tracking
+    from pipeline import evaluation, plots, runs, tracking
 
     tracking.connect(params)
-    with tracking.resume(receipt["run_id"], f"evaluate@{name}") as run:
-        import keras
-
+    with runs.resume(receipt["run_id"], f"evaluate@{name}") as run:
         images = cifar10.images(paths.TEST)
         path = paths.MODELS / name / "model.keras"
-        model = keras.saving.load_model(path, safe_mode=True)
+        model = model_file.load(path)
         batch_size = params.evaluation.batch_size
         probabilities = model.predict(images, batch_size, verbosity())
         write_array(paths.PREDICTIONS / name / "test.npy", probabilities)
@@ -53,7 +51,7 @@ def evaluate(name: str, params: Params, receipt: dict) -> None:
         scores = evaluation.record(name, validation, probabilities, images, labels, params.evaluation.ece_bins, cost)
         plots.curves(paths.EVALUATION / name / "curves.png", {name: pd.read_csv(paths.HISTORY / f"{name}.csv")})
         evaluation.log(name, scores)
-        write_json(paths.PREDICTIONS / name / "run.json", tracking.receipt(run))
+        write_json(paths.PREDICTIONS / name / "run.json", runs.receipt(run))
     print(f"{name}: test accuracy {scores['test']['accuracy']:.4f}")
 
 

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import cifar10, errors, gate, lineage, paths, preflight, registry, results, tracking
+from pipeline import cifar10, errors, gate, lineage, paths, preflight, registry, results, runs, tracking
 from pipeline.files import checksum, read_json, write_json
 from pipeline.params import Params
 
-EVIDENCE = "promotion.json"  # artifact of the challenger's run
 SPLIT = "dep.data/validation"  # tag of a run: hash of the images that decide
 
 
@@ -23,22 +22,24 @@ def main() -> None:
     receipt = read_json(folder / "run.json")
 
     tracking.connect(params)
+    run = runs.find(receipt["run_id"])
+    run_id, model_uri = run.info.run_id, tracking.model_uri(run)
     model = params.registry.model
     seen, champion = registry.history(model), registry.champion(model)
-    if champion and champion.tags.get("model_uri") == receipt["model_uri"]:
-        decision = recorded(receipt["run_id"])
+    if champion and champion.tags.get("model_uri") == model_uri:
+        decision = recorded(run_id)
     else:
         cost = metrics[winner]["cost"]
         challenger = gate.Candidate(
             winner, np.load(folder / "validation.npy"), cost["size_mb"], cost["seconds_per_1000_images"]
         )
-        decision = decide(challenger, receipt["run_id"], champion, len(scores), params)
-        tracking.log_json(EVIDENCE, decision, receipt["run_id"])
+        decision = decide(challenger, run, champion, len(scores), params)
+        tracking.log_json(registry.EVIDENCE, decision, run_id)
 
     test = metrics[winner]["test"]
     tags = {
         "candidate": winner,
-        "run_id": receipt["run_id"],
+        "run_id": run_id,
         "model.fingerprint": receipt["fingerprint"],
         "params.sha256": checksum(paths.PARAMS),
         f"validation_{metric}": f"{scores[winner]:.6f}",
@@ -52,19 +53,21 @@ def main() -> None:
         f"{decision['reason']}. Test accuracy {test['accuracy']:.4f}, "
         f"95 % interval {test['accuracy_low']:.4f} to {test['accuracy_high']:.4f}, which decided nothing."
     )
-    version = registry.register(model, receipt["model_uri"], description, tags)
+    version = registry.register(model, model_uri, description, tags)
     (registry.promote if decision["promote"] else registry.refuse)(model, version, decision["reason"], seen)
     entries, champion = registry.history(model), registry.champion(model)
     outcome = {
         "model": model,
         "version": version,
         "candidate": winner,
-        "run_id": receipt["run_id"],
-        "model_uri": receipt["model_uri"],
+        "run_id": run_id,
+        "model_uri": model_uri,
         "stage": registry.PRODUCTION if decision["promote"] else registry.STAGING,
         "alias": registry.CHAMPION if decision["promote"] else registry.CHALLENGER,
         "champion": champion and str(champion.version),
         "previous": registry.previous(entries),
+        "description": description,
+        "tags": tags,
         "decided_by": f"validation {metric}",
         "candidates": scores,
         "test": {"challenger": test["accuracy"], "champion": tested(champion)},
@@ -77,12 +80,12 @@ def main() -> None:
 def recorded(run_id: str) -> dict:
     """What was decided when this run's model, the champion, was its challenger."""
     with tempfile.TemporaryDirectory() as folder:
-        found = tracking.artifact(run_id, EVIDENCE, Path(folder))
+        found = tracking.artifact(run_id, registry.EVIDENCE, Path(folder))
         decision = read_json(found) if found else {"checks": [], "evidence": {}}
     return decision | {"promote": True, "reason": "is the champion already"}
 
 
-def decide(challenger: gate.Candidate, run_id: str, champion, rivals: int, params: Params) -> dict:
+def decide(challenger: gate.Candidate, challengers_run, champion, rivals: int, params: Params) -> dict:
     """What the gate says of the challenger against the champion's version, whose probabilities its run has."""
     _, labels = cifar10.load(paths.VALIDATION)
     others = (params.gate, params.evaluation.ece_bins, rivals, params.seed)
@@ -90,8 +93,8 @@ def decide(challenger: gate.Candidate, run_id: str, champion, rivals: int, param
         return gate.decide(challenger, None, labels, *others)
     if not {"run_id", "candidate"} <= set(champion.tags):
         return gate.incomparable(f"version {champion.version} is not of this workflow")
-    run = tracking.get_run(champion.tags["run_id"])
-    if run.data.tags.get(SPLIT) != tracking.get_run(run_id).data.tags.get(SPLIT):
+    run = runs.find(champion.tags["run_id"])
+    if run.data.tags.get(SPLIT) != challengers_run.data.tags.get(SPLIT):
         return gate.incomparable(f"version {champion.version} has seen other validation images")
     with tempfile.TemporaryDirectory() as folder:
         found = tracking.artifact(run.info.run_id, "validation.npy", Path(folder))

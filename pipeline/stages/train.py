@@ -2,7 +2,7 @@
 
 import resource
 
-from pipeline import cifar10, errors, fingerprint, lineage, manifest, paths, preflight
+from pipeline import cifar10, errors, lineage, manifest, model_file, paths, preflight
 from pipeline.attempts import attempt
 from pipeline.files import fresh_folder, read_json, replacing, write_array, write_json
 from pipeline.params import Params
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def train(name: str, params: Params, weights: dict) -> None:
-    from pipeline import tracking
+    from pipeline import runs, tracking
 
     tracking.connect(params)  # before the seconds that TensorFlow takes to import
     from pipeline import methods
@@ -36,7 +36,7 @@ def train(name: str, params: Params, weights: dict) -> None:
     tags |= {"profile": params.profile, "device": used.name, "precision": used.precision, "xla": str(used.xla)}
     trunk = read_json(paths.TRUNKS / name / "trunk.json")
     tags |= {f"trunk.{key}": trunk[key] for key in ("device", "precision") if key in trunk}
-    with attempt(stage, str(used)) as current, tracking.start(name, tags, current) as run:
+    with attempt(stage, str(used)) as current, runs.start(name, tags, current) as run:
         tracking.log_params(params, params.models[name])
         images, labels = cifar10.load(paths.VALIDATION)
         tracking.log_dataset(paths.TRAIN, *cifar10.load(paths.TRAIN), "training")
@@ -63,7 +63,7 @@ def train(name: str, params: Params, weights: dict) -> None:
         made = {
             "status": "trained",
             "model_uri": tracking.log_model(trained.model, images[:2]),
-            "fingerprint": fingerprint.of(folder / "model.keras"),
+            "fingerprint": model_file.fingerprint(folder / "model.keras"),
             "device": used.name,
             "precision": used.precision,
             "gpus": trained.gpus,
@@ -71,7 +71,7 @@ def train(name: str, params: Params, weights: dict) -> None:
             "weights": weights,
         }
         tracking.log_tags({"model.fingerprint": made["fingerprint"]})
-        write_json(folder / "run.json", made | cost | tracking.receipt(run))
+        write_json(folder / "run.json", made | cost | runs.receipt(run))
     best = trained.history["val_accuracy"].max()
     print(f"{name}: {cost['epochs']} epochs in {trained.seconds:.0f} s, validation accuracy {best:.4f}")
 
