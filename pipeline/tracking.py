@@ -24,6 +24,7 @@ from pipeline.params import Ensemble, Model, Network, Params, Section, Training,
 from pipeline.preflight import TRACKING
 
 warnings.filterwarnings("ignore", message="The structure of `inputs`")  # MLflow predicts the example from a list of one
+DATABASE = "mlflow.db"
 # Each metric of an epoch, and its column in the history.
 EPOCH = {"epoch_seconds": "seconds"}
 EPOCH |= {name: name for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")}
@@ -34,9 +35,12 @@ SIGNATURE = ModelSignature(
 
 
 def connect(params: Params) -> None:
-    """Point MLflow at the store, and make the experiment at the first use."""
+    """Point MLflow at the store, and make the experiment at the first use.
+
+    Raises UserError if the store does not answer, or has been moved.
+    """
     server, store = os.environ.get(TRACKING), _store()
-    mlflow.set_tracking_uri(server or f"sqlite:///{store}/mlflow.db")
+    mlflow.set_tracking_uri(server or _address(store))
     try:
         with contextlib.nullcontext() if server else _alone(store):
             open_experiment(params.tracking.experiment)
@@ -56,14 +60,25 @@ def _alone(store: Path) -> Iterator[None]:
 
 def open_experiment(name: str) -> str:
     """Id of the experiment that runs are logged to from now on, made at the first use."""
+    store = _store()
+    artifacts = (store / "artifacts").as_uri() if mlflow.get_tracking_uri() == _address(store) else None
     if mlflow.get_experiment_by_name(name) is None:
-        artifacts = None if os.environ.get(TRACKING) else (_store() / "artifacts").as_uri()
         mlflow.create_experiment(name, artifact_location=artifacts)
-    return mlflow.set_experiment(name).experiment_id
+    found = mlflow.set_experiment(name)
+    if artifacts and found.artifact_location != artifacts:
+        raise UserError(
+            f"{store} was {found.artifact_location.removeprefix('file://')} when it was made: "
+            "`python -m pipeline relocate` mends a store that was moved"
+        )
+    return found.experiment_id
 
 
 def _store() -> Path:
     return paths.shared(paths.STORE).resolve()
+
+
+def _address(store: Path) -> str:
+    return f"sqlite:///{store}/{DATABASE}"
 
 
 def failed(error: Exception) -> UserError:

@@ -95,7 +95,7 @@ def test_the_runs_line_up_and_hold_what_the_ui_shows(workspace, metrics):
     assert voters == {name: runs.loc[name, "run_id"] for name in workspace.read("ensemble/run.json")["weights"]}
 
 
-def test_the_best_on_validation_is_champion(workspace, metrics):
+def test_the_best_on_validation_is_champion_with_the_gates_evidence(workspace, metrics):
     decision = workspace.read("registry.json")
     scores = {name: figures["validation"]["accuracy"] for name, figures in metrics.items() if "skipped" not in figures}
     assert decision["candidates"] == scores
@@ -104,10 +104,12 @@ def test_the_best_on_validation_is_champion(workspace, metrics):
     assert (str(version.version), version.current_stage) == ("1", "Production")
     assert version.tags["run_id"] == decision["run_id"]
     assert float(version.tags["test_accuracy"]) == pytest.approx(metrics[decision["candidate"]]["test"]["accuracy"])
+    assert (decision["gate"]["promote"], version.tags["gate.reason"]) == (True, "no champion yet, within all limits")
+    assert {"promotion.json", "validation.npy"} <= {f.path for f in workspace.client.list_artifacts(version.run_id)}
 
 
 def test_the_outcome_is_printed(workspace):
-    assert "winner" in workspace.output
+    assert "promoted: no champion yet" in workspace.output
     assert f"models:/{MODEL}@champion" in workspace.output
     assert "make ui" in workspace.output
 
@@ -230,7 +232,11 @@ def test_ctrl_c_marks_the_run_killed_and_the_next_repro_runs_that_model_and_what
     assert again.returncode == 0, again.stderr
     started = set(re.findall(r"Running stage '([\w@]+)'", again.stdout))
     assert started - {"find", "summary"} == {"train@custom_cnn", "evaluate@custom_cnn", "ensemble", "promote", "report"}
-    decision = workspace.read("registry.json")
-    version = workspace.client.get_model_version_by_alias(MODEL, "champion")
-    assert (str(version.version), version.current_stage) == (decision["version"], "Production")
-    assert version.tags["run_id"] == decision["run_id"]
+    decision = workspace.read("registry.json")  # less trained, so that it is no better than the champion
+    assert "refused: " in again.stdout
+    challenger = workspace.client.get_model_version_by_alias(MODEL, "challenger")
+    assert (str(challenger.version), challenger.current_stage) == (decision["version"], "Staging")
+    assert challenger.tags["run_id"] == decision["run_id"]
+    assert challenger.tags["gate.reason"] == decision["gate"]["reason"]
+    champion = workspace.client.get_model_version_by_alias(MODEL, "champion")
+    assert (str(champion.version), champion.current_stage) == ("1", "Production")
