@@ -7,12 +7,15 @@ left undone is done by whoever looks next.
 import contextlib
 import datetime
 import getpass
+import os
 import subprocess
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
@@ -24,6 +27,7 @@ CHALLENGER, STAGING = "challenger", "Staging"
 ARCHIVED = "Archived"
 EVIDENCE = "promotion.json"  # artifact of a version's run: what the gate decided, and by what
 DESCRIPTION = "CIFAR-10: uint8 images (N, 32, 32, 3) to probabilities (N, 10)"
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 warnings.filterwarnings("ignore", message=".*[Mm]odel registry stages.*")  # kept in step with the alias, on purpose
 
 
@@ -41,6 +45,54 @@ def version_of(model: str, model_uri: str) -> ModelVersion | None:
     with _answering():
         versions = MlflowClient().search_model_versions(f"name = '{model}'")
         return next((known for known in versions if known.tags.get("model_uri") == model_uri), None)
+
+
+def versions(model: str) -> list[ModelVersion]:
+    """All versions, with their aliases, which a search leaves out."""
+    client = MlflowClient()
+    with _answering():
+        found = client.search_model_versions(f"name = '{model}'")
+        return [client.get_model_version(model, version.version) for version in found]
+
+
+def resolve(model: str, address: str) -> ModelVersion:
+    """The version with that number, alias (`@champion`) or stage (`Production`). Raises UserError if there is none."""
+    for version in versions(model):
+        if address in (str(version.version), version.current_stage, *(f"@{alias}" for alias in version.aliases)):
+            return version
+    raise UserError(
+        f"{model} has no version, alias or stage {address}: `python -m pipeline history` shows what there is"
+    )
+
+
+def runs_of(fingerprint: str) -> list[Run]:
+    """The runs that logged a model of this fingerprint."""
+    query = f"tags.`model.fingerprint` = '{fingerprint}'"
+    with _answering():
+        return mlflow.search_runs(search_all_experiments=True, filter_string=query, output_format="list")
+
+
+def fetch_keras(model_uri: str, folder: Path) -> Path | None:
+    """The Keras file of a logged model (models:/m-...), fetched into `folder`; None if it is not there."""
+    try:
+        place = MlflowClient().get_logged_model(model_uri.removeprefix("models:/")).artifact_location
+        found = mlflow.artifacts.download_artifacts(artifact_uri=f"{place}/data/model.keras", dst_path=str(folder))
+        return Path(found)
+    except (MlflowException, OSError):
+        return None
+
+
+def standing(model: str) -> dict[str, str | None]:
+    """The version that each of the champion's marks is at: by the journal, the alias and the stage."""
+    with _answering():
+        registered = MlflowClient().get_registered_model(model)
+        alias = registered.aliases.get(CHAMPION)
+        staged = [str(version.version) for version in versions(model) if version.current_stage == PRODUCTION]
+        return {
+            "journal": _champion(model, journal.read(model)),
+            f"alias {CHAMPION}": alias and str(alias),
+            f"stage {PRODUCTION}": ", ".join(staged) or None,
+        }
 
 
 def register(model: str, model_uri: str, description: str, tags: dict[str, str]) -> str:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 import pipeline  # noqa: F401  sets what TensorFlow reads at its first import
-from pipeline import cifar10, manifest, params, pretrained, sources
+from pipeline import cifar10, manifest, params, pretrained, smoke, sources
 from pipeline.stages import weights
+from tests.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
 # `dvc` and the `python` of dvc.yaml's commands are this environment's, also where it has not been activated.
@@ -64,6 +66,22 @@ def run_stage(tmp_path, monkeypatch):
         return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory, raw) -> Workspace:
+    """A workspace in which the graph was run for one network, on few images. Who changes it puts it back."""
+    folder = tmp_path_factory.mktemp("small")
+    smoke.make_workspace(folder)
+    made = Workspace(folder, raw)
+    tree = yaml.safe_load((folder / "params.yaml").read_text())
+    tree["data"] |= {"subset": {"train": 500, "test": 200}, "validation_images": 100}
+    tree["models"] = {"custom_cnn": tree["models"]["custom_cnn"]}
+    (folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+    made.git("commit", "-qam", "one network")
+    result = made.dvc("repro")
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return made
 
 
 @pytest.fixture(scope="session")

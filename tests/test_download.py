@@ -164,6 +164,7 @@ def test_md5_is_a_checksum_too(serve, destination):
     assert_whole(destination)
 
 
+@pytest.mark.fault("a server that hangs up after two thirds")
 def test_a_broken_download_goes_on_where_it_stopped(serve, destination):
     url, ranges = serve(cut, the_rest)
     fetch(url, destination, "sha256", SHA256, HTTP)
@@ -174,6 +175,7 @@ def test_a_broken_download_goes_on_where_it_stopped(serve, destination):
     assert 200_000 - 65_536 <= int(second.removeprefix("bytes=").removesuffix("-")) <= 200_000
 
 
+@pytest.mark.fault("a server that ignores Range")
 def test_a_server_that_ignores_range_sends_all_again_and_the_file_is_right(serve, destination):
     url, ranges = serve(cut, whole)
     fetch(url, destination, "sha256", SHA256, HTTP)
@@ -207,6 +209,7 @@ def test_a_server_error_that_may_pass_is_tried_again(serve, destination, capsys)
     assert "answered 503; trying again" in capsys.readouterr().out
 
 
+@pytest.mark.fault("a server that always answers 503")
 def test_a_server_error_that_stays_ends_after_the_retries(serve, destination):
     url, ranges = serve(status(503))
     with pytest.raises(Unreachable, match="answered 503"):
@@ -222,6 +225,7 @@ def test_not_found_is_not_tried_again(serve, destination):
     assert not destination.exists()
 
 
+@pytest.mark.fault("a server that says nothing")
 def test_a_silent_server_is_given_up_within_the_read_timeout(serve, destination):
     url, _ = serve(silent)
     impatient = HTTP.model_copy(update={"read_timeout": 0.2, "retries": 0})
@@ -239,6 +243,7 @@ def test_a_refused_connection_is_unreachable(destination):
             fetch(url, destination, "sha256", SHA256, HTTP)
 
 
+@pytest.mark.fault("a server that always hangs up")
 def test_a_file_that_always_ends_too_early_is_unreachable_and_its_part_kept(serve, destination):
     url, ranges = serve(cut)
     with pytest.raises(Unreachable, match="broke off"):
@@ -250,6 +255,7 @@ def test_a_file_that_always_ends_too_early_is_unreachable_and_its_part_kept(serv
     assert not destination.exists()
 
 
+@pytest.mark.fault("a server of wrong bytes")
 def test_wrong_bytes_are_refused_and_nothing_is_left(serve, destination):
     url, ranges = serve(wrong)
     with pytest.raises(UserError) as caught:
@@ -260,6 +266,7 @@ def test_wrong_bytes_are_refused_and_nothing_is_left(serve, destination):
     assert list(destination.parent.iterdir()) == []
 
 
+@pytest.mark.fault("a server that answers oddly")
 @pytest.mark.parametrize("step", [the_beginning_for_the_rest, nonsense_length])
 def test_a_server_that_answers_oddly_is_understood_or_begun_with_again(step, serve, destination):
     url, _ = serve(cut, step)
@@ -276,6 +283,7 @@ def test_a_wrong_rest_costs_another_download_of_the_whole(serve, destination):
     assert ranges == ["bytes=123456-", None]
 
 
+@pytest.mark.fault("a server that lies about the length")
 def test_a_length_that_is_too_small_gives_no_file(serve, destination):
     url, _ = serve(short)
     with pytest.raises(UserError, match="expected"):
@@ -290,6 +298,7 @@ def test_a_redirection_is_followed(serve, destination):
     assert len(ranges) == 2
 
 
+@pytest.mark.fault("redirections in a circle")
 def test_redirections_in_a_circle_are_given_up_at_once(serve, destination):
     url, ranges = serve(elsewhere)
     with pytest.raises(Unreachable, match="circle"):
@@ -297,6 +306,7 @@ def test_redirections_in_a_circle_are_given_up_at_once(serve, destination):
     assert len(ranges) < 40
 
 
+@pytest.mark.fault("a server that answers 429 and asks to wait")
 @pytest.mark.parametrize(("wish", "waited"), [("1", 1.0), ("3600", HTTP.read_timeout)])
 def test_a_busy_server_is_left_alone_as_long_as_it_asks_within_limits(wish, waited, serve, destination, capsys):
     url, _ = serve(status(429, **{"Retry-After": wish}), whole)
@@ -305,6 +315,7 @@ def test_a_busy_server_is_left_alone_as_long_as_it_asks_within_limits(wish, wait
     assert f"answered 429; trying again in {waited:g} s" in capsys.readouterr().out
 
 
+@pytest.mark.fault("a server that sends drop by drop")
 @pytest.mark.parametrize("step", [dripping, dripping_headers])
 def test_a_server_that_sends_drop_by_drop_is_given_up(step, serve, destination):
     url, _ = serve(step)
@@ -314,6 +325,7 @@ def test_a_server_that_sends_drop_by_drop_is_given_up(step, serve, destination):
     assert not destination.exists()
 
 
+@pytest.mark.fault("a server that never stops sending")
 def test_a_server_that_never_stops_sending_fills_no_disk(serve, destination, monkeypatch):
     monkeypatch.setattr(download, "LARGEST", 1_000_000)
     url, _ = serve(endless)

@@ -138,6 +138,7 @@ CONNECT = "tracking.connect(params.load())\n"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 
 
+@pytest.mark.fault("three processes that promote at once")
 def test_of_several_who_promote_at_once_one_wins_and_the_others_are_told(versions):
     code = CONNECT + (
         f"seen = registry.history({MODEL!r})\nprint('ready', flush=True), input()\n"
@@ -169,6 +170,7 @@ def test_of_several_who_promote_at_once_one_wins_and_the_others_are_told(version
     assert [version for version, stage in stages.items() if stage == "Production"] == won
 
 
+@pytest.mark.fault("SIGKILL in a promotion, before")
 @pytest.mark.parametrize(
     "step", ["search_model_versions", "transition_model_version_stage", "set_registered_model_alias"]
 )
@@ -188,6 +190,7 @@ def test_what_a_crash_left_undone_is_done_by_the_next_who_looks(step, versions):
     assert state() == ({"1": "Archived", "2": "Production", "3": "None"}, {"champion": "2"})
 
 
+@pytest.mark.fault("three processes that begin a history at once")
 def test_the_first_journal_is_one_also_if_several_begin_it(versions):
     code = CONNECT + f"from pipeline import journal\nprint(journal._run({MODEL!r}))"
     begun = [subprocess.Popen(script(code), stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) for _ in range(3)]

@@ -66,6 +66,7 @@ def run(module: str, folder) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, path], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
 
 
+@pytest.mark.fault("a training stage that asks for the test labels")
 def test_a_training_stage_cannot_read_them(tmp_path):
     result = run("pipeline.stages.train", tmp_path)
     assert (result.returncode, result.stdout) == (1, "")
@@ -73,6 +74,7 @@ def test_a_training_stage_cannot_read_them(tmp_path):
     assert run("pipeline.stages.evaluate", tmp_path).stdout == "[0, 1, 2]\n"
 
 
+@pytest.mark.fault("the ensemble that asks for the test labels before it has chosen")
 def test_the_ensemble_reads_them_once_its_choice_is_written(tmp_path):
     result = run("pipeline.stages.ensemble", tmp_path)
     assert (

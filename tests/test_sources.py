@@ -172,6 +172,7 @@ WRONG_ARCHIVES = {
 }
 
 
+@pytest.mark.fault("an archive with")
 @pytest.mark.parametrize("kind", WRONG_ARCHIVES)
 def test_a_wrong_archive_is_refused_and_writes_nothing_anywhere(kind, tmp_path, checked):
     archive, target = tmp_path / "in/wrong.tar.gz", tmp_path / "deep/data/raw"
@@ -192,6 +193,7 @@ class Zeros(io.RawIOBase):
         return bytes(size)
 
 
+@pytest.mark.fault("an archive that is a bomb")
 @pytest.mark.parametrize("name", ["cifar-10-batches-bin/readme.html", "data_batch_1.bin"])
 def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_does(name, tmp_path, target, checked, capsys):
     bomb = tmp_path / "bomb.tar.gz"

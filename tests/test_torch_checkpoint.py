@@ -85,6 +85,7 @@ class Malicious:
         return os.system, (f"touch {self.marker}",)
 
 
+@pytest.mark.fault("a pickle as weights, malicious in")
 @pytest.mark.parametrize("place", range(5))
 def test_a_malicious_checkpoint_is_refused_and_not_run(place, tmp_path):
     marker, path = tmp_path / "run", tmp_path / "malicious.pth"

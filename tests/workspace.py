@@ -27,6 +27,16 @@ class Workspace:
         command = [sys.executable, "-m", "dvc", *arguments]
         return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
 
+    def git(self, *arguments: str) -> str:
+        identity = ["-c", "user.name=A Test", "-c", "user.email=test@example.com"]
+        command = ["git", *identity, *arguments]
+        return subprocess.run(command, cwd=self.folder, check=True, capture_output=True, text=True).stdout
+
+    def pipeline(self, *arguments: str) -> subprocess.CompletedProcess:
+        """Run a command of `python -m pipeline`."""
+        command = [sys.executable, "-m", "pipeline", *arguments]
+        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+
     def read(self, name: str) -> dict:
         return json.loads((self.folder / name).read_text())
 

@@ -1,0 +1,58 @@
+"""Every fault that the project claims to stand, injected: `python -m drills` (or `make drill`), a line for each.
+
+A line has what was injected, what was seen, and whether the claim holds. Quick faults are tests with the mark `fault`;
+the others are modules here, each with `faults()`, which yields such lines. Exits with 1 if any claim does not hold.
+"""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from drills import gate, kills, points, several
+
+Line = tuple[str, str, bool]  # injected, seen, held
+
+
+class Faults:
+    """A pytest plugin that prints a line for each test."""
+
+    def __init__(self):
+        self.injected: dict[str, str] = {}
+        self.lines: list[Line] = []
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            mark = item.get_closest_marker("fault")
+            case = f": {item.callspec.id}" if mark and hasattr(item, "callspec") else ""
+            self.injected[item.nodeid] = f"{mark.args[0]}{case}" if mark else ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or report.failed:
+            outcome = "what the test demands" if report.passed else report.longreprtext.strip().splitlines()[-1]
+            seen = dict(report.user_properties).get("seen", outcome)
+            self.lines.append(said((self.injected[report.nodeid], seen, report.passed)))
+
+
+def said(line: Line) -> Line:
+    injected, seen, held = line
+    print(f"{injected} | {' '.join(seen.split())[:160]} | {'holds' if held else 'DOES NOT HOLD'}", flush=True)
+    return line
+
+
+def slow() -> Iterator[Line]:
+    for module in (points, several, kills, gate):
+        yield from module.faults()
+
+
+def main() -> None:
+    quick = Faults()
+    pytest.main(["-m", "fault", "-p", "no:terminal", "tests"], plugins=[quick])
+    lines = quick.lines + [said(line) for line in slow()]
+    failed = sum(not held for _, _, held in lines)
+    print(f"{len(lines)} faults, {len(lines) - failed} claims hold, {failed} do not")
+    sys.exit(failed > 0 or not quick.lines)
+
+
+if __name__ == "__main__":
+    main()

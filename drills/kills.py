@@ -1,0 +1,116 @@
+"""`dvc repro` killed (SIGKILL) at random moments in each stage, and run again until it ends."""
+
+import os
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from drills.workspace import COMMAND, dvc, environment, workspace
+from pipeline import model_file
+from pipeline.files import read_json
+
+TWICE = 2  # kills in each stage: more than 20 in all
+RUNNING = re.compile(r"^Running stage '([\w@]+)'")
+
+
+def faults() -> Iterator[tuple[str, str, bool]]:
+    with workspace() as whole, workspace() as broken:
+        seconds = durations(whole)
+        generator = random.Random(0)  # noqa: S311  no secret
+        for number, stage in enumerate(stage for stage in seconds for _ in range(TWICE)):
+            moment = generator.uniform(0, seconds[stage])
+            hit = kill(broken, stage, moment)
+            yield f"kill {number + 1}: SIGKILL {moment:.1f} s into {stage}", hit, True
+        result = dvc(broken, "repro")
+        different = differences(whole, broken) if result.returncode == 0 else [result.stderr[-200:]]
+        seen = "; ".join(different) or "the same history, weights and figures, one MLflow run a model, one version"
+        yield f"{TWICE * len(seconds)} kills, and `dvc repro` after each", seen, not different
+
+
+def durations(folder: Path) -> dict[str, float]:
+    """Run the graph undisturbed; return the seconds of each stage, in their order."""
+    began: dict[str, float] = {}
+    with started(folder) as process:
+        for line in process.stdout:
+            if found := RUNNING.match(line):
+                began[found[1]] = time.perf_counter()
+    if process.returncode:
+        raise RuntimeError(f"the graph does not run in {folder}")
+    ends = [*list(began.values())[1:], time.perf_counter()]
+    return {stage: end - start for (stage, start), end in zip(began.items(), ends, strict=True)}
+
+
+def kill(folder: Path, stage: str, moment: float) -> str:
+    """Start `dvc repro`, and kill it and all it started `moment` seconds after the stage began; say what it was at."""
+    with started(folder) as process:
+        running, timer = "nothing yet", None
+        for line in process.stdout:
+            if found := RUNNING.match(line):
+                running = found[1]
+                if running == stage:
+                    timer = threading.Timer(moment, os.killpg, (process.pid, signal.SIGKILL))
+                    timer.start()
+        process.wait()
+        if timer:
+            timer.cancel()
+    return f"killed in {running}" if process.returncode < 0 else f"{stage} had been recorded: it was not run again"
+
+
+def started(folder: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [*COMMAND, "dvc", "repro"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def differences(whole: Path, broken: Path) -> list[str]:
+    """What the kills changed."""
+    found = []
+    histories = [
+        pd.read_csv(folder / "plots/history/custom_cnn.csv").drop(columns="seconds") for folder in (whole, broken)
+    ]
+    if not histories[0].equals(histories[1]):
+        found.append("the history")
+    for model in ("models/custom_cnn", "ensemble"):
+        if len({model_file.fingerprint(folder / model / "model.keras") for folder in (whole, broken)}) > 1:
+            found.append(f"the weights of {model}")
+    for array in ("models/custom_cnn/validation", "predictions/custom_cnn/test", "ensemble/test"):
+        first, second = (np.load(folder / f"{array}.npy") for folder in (whole, broken))
+        if not np.array_equal(first, second):
+            found.append(array)
+    for name in ("custom_cnn", "ensemble"):
+        first, second = (read_json(folder / f"metrics/{name}.json") for folder in (whole, broken))
+        if any(first[split] != second[split] for split in ("validation", "test")):
+            found.append(f"the figures of {name}")
+    return found + [f"the store: {store(broken)}"] * (store(whole) != store(broken))
+
+
+def store(folder: Path) -> dict[str, list]:
+    """What MLflow's database says of runs, epochs, models and versions."""
+    questions = {
+        "runs": "select name, status from runs where lifecycle_stage = 'active' order by name",
+        "epochs": "select key, step, value from metrics where key in ('loss', 'val_accuracy') order by key, step",
+        "models": "select name, status from logged_models where lifecycle_stage = 'active'",
+        "versions": "select version, current_stage from model_versions order by version",
+    }
+    with sqlite3.connect(folder / "mlruns/mlflow.db") as connection:
+        return {what: connection.execute(question).fetchall() for what, question in questions.items()}
+
+
+if __name__ == "__main__":
+    for line in faults():
+        print(*line, sep=" | ", flush=True)

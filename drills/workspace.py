@@ -1,0 +1,46 @@
+"""A workspace with the graph for one network on few images, in which a drill may break what it likes."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline import cifar10, paths, preflight, smoke, sources
+from pipeline.files import read_yaml, write_yaml
+
+COMMAND = [sys.executable, "-m"]
+
+
+@contextlib.contextmanager
+def workspace() -> Iterator[Path]:
+    """A folder that is taken away afterwards. The data come from where they would for the repository."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, "workspace")
+        smoke.make_workspace(folder)
+        tree = read_yaml(folder / paths.PARAMS)
+        tree["data"] |= {"subset": {"train": 1000, "test": 200}, "validation_images": 200}
+        network = tree["models"]["custom_cnn"]
+        network["training"] |= {"epochs": 5}
+        tree["models"] = {"custom_cnn": network}
+        write_yaml(folder / paths.PARAMS, tree)
+        yield folder
+
+
+def environment() -> dict[str, str]:
+    """That of a user: this interpreter's programs, the data that are at hand, no tracking server."""
+    variables = dict(os.environ)
+    variables.pop(preflight.TRACKING, None)
+    variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"
+    if sources.ENVIRONMENT not in variables:
+        for folder in (paths.RAW, Path(".cache/cifar10")):
+            if not cifar10.faults(folder, cifar10.BATCHES):
+                variables[sources.ENVIRONMENT] = str(folder.resolve())
+    return variables
+
+
+def dvc(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess:
+    command = [*COMMAND, "dvc", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment() | more, capture_output=True, text=True)

@@ -1,0 +1,61 @@
+"""An SQLite store whose folder was moved or renamed: MLflow wrote absolute paths into it."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from pipeline.errors import UserError
+
+COLUMNS = {
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+    "model_versions": "storage_location",
+}
+ARTIFACTS = "artifacts"  # folder of the store
+PATIENCE = 5.0  # seconds for another process to let go of the database
+
+
+def relocate(store: Path) -> tuple[Path, int]:
+    """Make the paths in `store`/mlflow.db begin with `store`; return where it was, and how many were changed.
+
+    All of them are changed, or none. Raises UserError if there is no such store, or another process is writing to it.
+    """
+    database = store.resolve() / "mlflow.db"
+    if not database.is_file():
+        raise UserError(f"{database} does not exist: name the folder that has it")
+    try:
+        with contextlib.closing(sqlite3.connect(database, PATIENCE, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            old = _made_in(connection)
+            changed = 0
+            for was, now in ((old.as_uri(), store.resolve().as_uri()), (str(old), str(store.resolve()))):
+                for table, column in COLUMNS.items():
+                    changed += connection.execute(
+                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608  names of our own
+                        f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                        (now, len(was) + 1, was, len(was) + 1, f"{was}/"),
+                    ).rowcount
+            connection.execute("COMMIT" if old != store.resolve() else "ROLLBACK")
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise UserError(f"{database} is in use: end `make ui` and `dvc repro` first") from None
+        raise _refused(database, error) from None
+    except sqlite3.DatabaseError as error:
+        raise _refused(database, error) from None
+    return old, changed if old != store.resolve() else 0
+
+
+def _made_in(connection: sqlite3.Connection) -> Path:
+    """The folder of the store when its experiments were made."""
+    rows = connection.execute("SELECT artifact_location FROM experiments ORDER BY experiment_id").fetchall()
+    places = [Path(unquote(urlparse(place).path)) for (place,) in rows]
+    made = next((place.parent for place in places if place.name == ARTIFACTS), None)
+    if made is None:
+        raise sqlite3.DatabaseError(f"no experiment of it has its files in a folder {ARTIFACTS}")
+    return made
+
+
+def _refused(database: Path, error: Exception) -> UserError:
+    return UserError(f"{database} is no store of this workflow: {error}")

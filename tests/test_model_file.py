@@ -1,0 +1,56 @@
+"""Saved models: what is no plain Keras model is refused in one line, and nothing of it runs."""
+
+import keras
+import numpy as np
+import pytest
+
+from drills import files
+from pipeline import model_file
+from pipeline.errors import UserError
+
+
+@pytest.fixture
+def canary(tmp_path):
+    """A file that must not appear."""
+    path = tmp_path / "canary"
+    yield path
+    assert not path.exists()
+
+
+@pytest.mark.fault("in place of a model")
+@pytest.mark.parametrize("kind", files.MODELS)
+def test_a_malicious_or_damaged_model_is_refused(kind, tmp_path, canary, record_property):
+    path = tmp_path / "model.keras"
+    files.MODELS[kind](path, canary)
+    canary.unlink(missing_ok=True)  # making it may have made it
+    with pytest.raises(UserError, match="is no model to be loaded") as caught:
+        model_file.load(path)
+    assert len(str(caught.value).splitlines()) == 1
+    record_property("seen", str(caught.value).removeprefix(f"{tmp_path}/"))
+
+
+def test_the_fingerprint_is_the_same_however_often_a_model_was_saved(tmp_path):
+    files.small_model(tmp_path / "first.keras")
+    model_file.load(tmp_path / "first.keras").save(tmp_path / "second.keras")
+    first, second = (model_file.fingerprint(tmp_path / f"{name}.keras") for name in ("first", "second"))
+    assert first == second
+    assert (tmp_path / "first.keras").read_bytes() != (tmp_path / "second.keras").read_bytes()
+
+
+@pytest.mark.parametrize("change", ["weight", "layer"])
+def test_another_weight_or_layer_is_another_fingerprint(change, tmp_path):
+    files.small_model(tmp_path / "first.keras")
+    model = model_file.load(tmp_path / "first.keras")
+    if change == "weight":
+        kernel = model.layers[-1].kernel
+        kernel.assign(np.nextafter(keras.ops.convert_to_numpy(kernel), np.float32(9)))
+    else:
+        model = keras.Model(model.input, keras.layers.Activation("softmax")(model.output))
+    model.save(tmp_path / "second.keras")
+    first, second = (model_file.fingerprint(tmp_path / f"{name}.keras") for name in ("first", "second"))
+    assert first != second
+
+
+def test_a_file_that_is_not_there_is_not_called_damaged(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        model_file.load(tmp_path / "model.keras")

@@ -1,0 +1,239 @@
+"""Lineage: each link is followed, and one that was tampered with is named."""
+
+import contextlib
+import json
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+from pipeline import registry, verification
+from pipeline.errors import UserError
+from pipeline.locked import Broken
+
+MODEL = "cifar10-classifier"
+CNN = "models/custom_cnn"
+
+
+@pytest.fixture(autouse=True)
+def here(small, monkeypatch):
+    monkeypatch.chdir(small.folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    mlflow.set_tracking_uri(small.store)
+    for path in Path().glob("mlruns/artifacts/models/*/artifacts/data/model.keras"):
+        path.chmod(0o644)
+
+
+@contextlib.contextmanager
+def kept(*paths: str) -> Iterator[None]:
+    """Put the store and these files back after the block."""
+    before = {path: Path(path).read_bytes() for path in ("mlruns/mlflow.db", *paths)}
+    try:
+        yield
+    finally:
+        for path, content in before.items():
+            Path(path).unlink(missing_ok=True)
+            Path(path).write_bytes(content)
+
+
+def run_id(name: str = "ensemble") -> str:
+    folder = "ensemble" if name == "ensemble" else f"models/{name}"
+    return json.loads(Path(folder, "run.json").read_text())["run_id"]
+
+
+def lines(subject: str) -> list[str]:
+    return [line for _, line in verification.trace(subject, MODEL)]
+
+
+@pytest.mark.parametrize("subject", ["@champion", "Production", "1"])
+def test_a_version_leads_to_commit_stages_files_params_splits_weights_and_members(subject, small):
+    told = "\n".join(lines(subject))
+    for link in (
+        f"{MODEL} version 1, @champion, stage Production",
+        f"run {run_id()}, ensemble, FINISHED",
+        f"commit {small.git('rev-parse', 'HEAD').strip()}",
+        "receipt ensemble/run.json",
+        "ensemble.rounds=20",
+        "stage train@custom_cnn",
+        "out models/custom_cnn",
+        "dep pipeline/training.py",
+        "split data/validation",
+        "split data/test",
+        "data/raw: six official batches",
+        f"run {run_id('custom_cnn')}, custom_cnn, FINISHED",
+        "weights: trained from scratch",
+    ):
+        assert link in told
+
+
+@pytest.mark.parametrize("subject", ["dvc.lock", "ensemble", "ensemble/model.keras"])
+def test_files_lead_to_the_run_and_the_version(subject):
+    told = lines(subject)
+    assert f"run {run_id()}, ensemble, FINISHED" in told
+    assert f"registered as {MODEL} version 1, @champion, stage Production" in told
+
+
+def test_a_copy_of_a_model_is_known_by_what_is_in_it(tmp_path):
+    shutil.copy(f"{CNN}/model.keras", tmp_path / "downloaded.keras")
+    assert f"run {run_id('custom_cnn')}, custom_cnn, FINISHED" in lines(str(tmp_path / "downloaded.keras"))
+
+
+def test_the_command_prints_a_tree_and_json(small):
+    told = small.pipeline("lineage", "train@custom_cnn")
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith(f"run {run_id('custom_cnn')}, custom_cnn, FINISHED\n  commit ")
+    links = json.loads(small.pipeline("lineage", "train@custom_cnn", "--json").stdout)
+    assert links[0] == {"depth": 0, "link": f"run {run_id('custom_cnn')}, custom_cnn, FINISHED"}
+
+
+def test_the_command_ends_at_the_broken_link(small):
+    with kept("metrics/ensemble.json"):
+        Path("metrics/ensemble.json").write_text(Path("metrics/custom_cnn.json").read_text().replace("0.", "0.1"))
+        told = small.pipeline("lineage", "@champion")
+    assert told.returncode == 1
+    assert re.search("^error: broken link: run .*, metric test_accuracy: ", told.stderr, re.M)
+
+
+def test_what_does_not_exist_is_a_users_error():
+    for subject, told in (("@nobody", "no version, alias or stage @nobody"), ("x.keras", "does not exist")):
+        with pytest.raises(UserError, match=told):
+            lines(subject)
+
+
+def execute(statement: str, *values: str) -> None:
+    with contextlib.closing(sqlite3.connect("mlruns/mlflow.db")) as connection, connection:
+        assert connection.execute(statement, values).rowcount > 0
+
+
+def set_tag(key: str, value: str, name: str = "ensemble") -> None:
+    MlflowClient().set_tag(run_id(name), key, value)
+
+
+def another_version() -> str:
+    return str(MlflowClient().create_model_version(MODEL, "/nowhere").version)
+
+
+def replace(path: str, old: str, new: str) -> None:
+    """In a file that may be a link into DVC's cache."""
+    content = Path(path).read_text()
+    assert old in content
+    Path(path).unlink()
+    Path(path).write_text(content.replace(old, new, 1))
+
+
+def append(path: str) -> None:
+    content = Path(path).read_bytes()
+    Path(path).unlink()
+    Path(path).write_bytes(content + b"x")
+
+
+def logged() -> str:
+    address = registry.champion(MODEL).tags["model_uri"].removeprefix("models:/")
+    return f"mlruns/artifacts/models/{address}/artifacts/data/model.keras"
+
+
+STORE = {
+    "the alias": (
+        lambda: MlflowClient().set_registered_model_alias(MODEL, "champion", another_version()),
+        "cifar10-classifier, champion",
+    ),
+    "the stage": (
+        lambda: MlflowClient().transition_model_version_stage(MODEL, "1", "Archived"),
+        "cifar10-classifier, champion",
+    ),
+    "the version's run": (
+        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "run_id", "0" * 32),
+        "version 1, tag run_id",
+    ),
+    "the version's model": (
+        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "model_uri", "models:/m-other"),
+        "version 1, tag model_uri",
+    ),
+    "the version's fingerprint": (
+        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "model.fingerprint", "0" * 64),
+        "version 1, logged model",
+    ),
+    "the run": (lambda: MlflowClient().delete_run(run_id()), "version 1, run"),
+    "the run's end": (lambda: MlflowClient().set_terminated(run_id(), "KILLED"), "run \\w+: it is KILLED"),
+    "the run's stage": (lambda: set_tag("dvc.stage", "train@custom_cnn"), "models/custom_cnn/run.json"),
+    "the commit": (lambda: set_tag("git.commit", "0" * 40), "tag git.commit: the repository has no commit"),
+    "the code's hash": (lambda: set_tag("dep.pipeline/scoring.py", "0" * 32), "its pipeline/scoring.py has not MD5"),
+    "the images' hash": (lambda: set_tag("dep.data/test", "0" * 32), "tags dep.data/test"),
+    "a param": (
+        lambda: execute("update params set value = '21' where key = 'ensemble.rounds' and value = '20'"),
+        "params ensemble.rounds: 21 in the store, 20 in the receipt",
+    ),
+    "a metric": (
+        lambda: execute("update latest_metrics set value = 1 where key = 'test_accuracy'"),
+        "metric test_accuracy: 1.0",
+    ),
+    "a member": (lambda: MlflowClient().delete_run(run_id("custom_cnn")), "the store .* has no run"),
+    "a member's weights": (lambda: set_tag("weights.origin", "elsewhere", "custom_cnn"), "tags weights.origin"),
+}
+
+
+@pytest.mark.fault("tampered with, in the store")
+@pytest.mark.parametrize("what", STORE)
+def test_what_was_changed_in_the_store_is_caught(what, record_property):
+    tamper, told = STORE[what]
+    with kept():
+        tamper()
+        with pytest.raises(UserError, match=told) as caught:
+            lines("@champion")
+    record_property("seen", str(caught.value))
+    assert lines("@champion")
+
+
+FILES = {
+    "the logged model": (logged, append, "version 1, logged model"),
+    "the model": (lambda: "ensemble/model.keras", append, "ensemble/model.keras"),
+    "a member's model": (lambda: f"{CNN}/model.keras", append, f"out {CNN}"),
+    "the receipt": (
+        lambda: "ensemble/run.json",
+        lambda path: replace(path, run_id(), "0" * 32),
+        "ensemble/run.json: it is of run 0000",
+    ),
+    "the metrics": (
+        lambda: "metrics/ensemble.json",
+        lambda path: replace(path, '"accuracy": 0.', '"accuracy": 0.9'),
+        "out metrics/ensemble.json",
+    ),
+    "the recorded hash": (lambda: "dvc.lock", lambda path: replace(path, "path: data/train\n", "path: data/x\n"), ""),
+    "the train images": (lambda: "data/train/images.npy", append, "prepare, out data/train"),
+    "the test labels": (lambda: "data/test/labels.npy", append, "prepare, out data/test"),
+    "a raw batch": (lambda: "data/raw/data_batch_3.bin", append, "download, out data/raw"),
+    "the manifest": (
+        lambda: "data/weights/custom_cnn/manifest.json",
+        lambda path: replace(path, "from scratch", "from itch"),
+        "weights@custom_cnn, out data/weights/custom_cnn",
+    ),
+    "the test probabilities": (lambda: "predictions/custom_cnn/test.npy", append, "out predictions/custom_cnn"),
+    "the history": (lambda: "plots/history/custom_cnn.csv", append, "out plots/history/custom_cnn.csv"),
+    "the code": (lambda: "pipeline/training.py", append, "dep pipeline/training.py"),
+}
+
+
+@pytest.mark.fault("tampered with, among the files")
+@pytest.mark.parametrize("what", FILES)
+def test_a_file_that_was_changed_is_caught(what, record_property):
+    name, tamper, told = FILES[what]
+    path = name()
+    with kept(path):
+        tamper(path)
+        with pytest.raises(Broken, match=told) as caught:
+            lines("@champion")
+    record_property("seen", str(caught.value))
+    assert lines("@champion")
+
+
+def test_a_model_that_no_run_made_is_said_to_be_one(tmp_path, monkeypatch):
+    from drills.files import small_model
+
+    small_model(tmp_path / "foreign.keras")
+    with pytest.raises(Broken, match="the store has no run with a model of this fingerprint"):
+        lines(str(tmp_path / "foreign.keras"))
