@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro smoke test bench lint ui readme lock
+.PHONY: help repro smoke test drill fuzz bench lint audit ui readme lock
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -21,14 +21,27 @@ smoke: $(INSTALLED) ## the whole graph on 2,000 training and 1,000 test images, 
 test: $(INSTALLED) ## run the tests
 	python -m pytest
 
+drill: $(INSTALLED) ## inject faults: kills, hostile files, bad servers, races; a line for each, 15 minutes
+	@python -m drills
+
+fuzz: $(INSTALLED) ## try 10,000 cases on each reader of files
+	FUZZ_CASES=10000 python -m pytest tests/test_fuzz.py
+
 bench: $(INSTALLED) ## measure against the notebook's method, PyTorch, LiteRT and the machine's peak, after make repro
 	@$(BIN)/python -c 'import torch' 2> /dev/null \
 		|| $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r benchmarks/requirements.txt
 	python -m benchmarks
 
-lint: $(INSTALLED) ## check format and code with ruff
+lint: $(INSTALLED) ## check format and code with ruff, and that no secret is among the files
 	ruff format --check .
 	ruff check .
+	@git ls-files -z | grep -zvE '^(dvc.lock|requirements.lock|registry.json)$$' \
+		| xargs -0 detect-secrets-hook --exclude-lines '(sha256|md5|MD5|_batch|[xy]_(train|test))'
+
+audit: $(INSTALLED) ## look the dependencies up among the known vulnerabilities (asks a server)
+	python -m venv $(ENVIRONMENT)-lock
+	$(ENVIRONMENT)-lock/bin/pip install --quiet pip-audit
+	$(ENVIRONMENT)-lock/bin/pip-audit --require-hashes --disable-pip --requirement requirements.lock
 
 ui: $(INSTALLED) ## MLflow's pages on http://127.0.0.1:5000
 	@case "$$MLFLOW_TRACKING_URI" in http*) echo "MLflow: $$MLFLOW_TRACKING_URI"; exit 0 ;; esac; \

@@ -56,7 +56,7 @@ def test_a_version_leads_to_commit_stages_files_params_splits_weights_and_member
     for link in (
         f"{MODEL} version 1, @champion, stage Production",
         f"run {run_id()}, ensemble, FINISHED",
-        f"commit {small.git('rev-parse', 'HEAD').strip()}",
+        f"commit {small.git('log', '-1', '--format=%H', 'params.yaml').strip()}",
         "receipt ensemble/run.json",
         "ensemble.rounds=20",
         "stage train@custom_cnn",
