@@ -5,11 +5,12 @@ import subprocess
 import sys
 
 import keras
+import mlflow
 import numpy as np
 import pytest
 from scipy.special import softmax
 
-from pipeline import ensembling, serving
+from pipeline import ensembling, serving, tracking
 from pipeline.architectures import custom_cnn
 
 
@@ -66,3 +67,46 @@ def test_a_saved_model_loads_in_safe_mode_where_this_package_is_not(network, bat
     found = np.load(tmp_path / "found.npy")
     expected = softmax(serving.averaged(network, 6).predict(batch, verbose=0) / 2, axis=1)
     assert found == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A model as MLflow serves it."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((32, 32, 3), dtype="uint8", name="images")
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+    model = serving.calibrated(keras.Model(inputs, keras.layers.Dense(10)(pooled), name="tiny"), 1.0, "tiny_served")
+    folder = tmp_path_factory.mktemp("served")
+    mlflow.tensorflow.save_model(model, folder / "model", signature=tracking.SIGNATURE, pip_requirements=["keras"])
+    return mlflow.pyfunc.load_model(str(folder / "model"))
+
+
+RIGHT = np.zeros((2, 32, 32, 3), "uint8")
+WRONG = {
+    "64 pixels": np.zeros((2, 64, 64, 3), "uint8"),
+    "one without a batch": RIGHT[0],
+    "grey": RIGHT[..., :1],
+    "with transparency": np.zeros((2, 32, 32, 4), "uint8"),
+    "channels first": RIGHT.transpose(0, 3, 1, 2),
+    "another dimension": RIGHT[None],
+    "fractions": RIGHT.astype("float32"),
+    "NaN": np.full(RIGHT.shape, np.nan, "float32"),
+    "infinite": np.full(RIGHT.shape, np.inf, "float32"),
+    "whole numbers of 64 bits": RIGHT.astype("int64"),
+    "negative": np.full(RIGHT.shape, -1, "int16"),
+    "text": np.array(["an image"]),
+    "ragged lists": [[1, 2], [3]],
+    "nothing": None,
+}
+
+
+@pytest.mark.fault("asked of the served model, images:")
+@pytest.mark.parametrize("kind", WRONG)
+def test_images_that_are_not_the_signatures_are_refused(kind, served, record_property):
+    with pytest.raises(mlflow.exceptions.MlflowException, match="Failed to enforce schema") as caught:
+        served.predict(WRONG[kind])
+    record_property("seen", str(caught.value).partition("Error: ")[2])
+
+
+def test_a_large_batch_is_predicted_in_parts(served):
+    assert served.predict(np.zeros((3000, 32, 32, 3), "uint8")).shape == (3000, 10)

@@ -94,13 +94,16 @@ def decide(challenger: gate.Candidate, challengers_run, champion, rivals: int, p
     if not {"run_id", "candidate"} <= set(champion.tags):
         return gate.incomparable(f"version {champion.version} is not of this workflow")
     run = runs.find(champion.tags["run_id"])
-    if run.data.tags.get(SPLIT) != challengers_run.data.tags.get(SPLIT):
+    split = run.data.tags.get(SPLIT)
+    if split is None or split != challengers_run.data.tags.get(SPLIT):
         return gate.incomparable(f"version {champion.version} has seen other validation images")
     with tempfile.TemporaryDirectory() as folder:
         found = tracking.artifact(run.info.run_id, "validation.npy", Path(folder))
         if found is None:
             return gate.incomparable(f"the run of version {champion.version} has no validation.npy")
         probabilities = np.load(found)
+    if probabilities.shape != challenger.probabilities.shape:
+        return gate.incomparable(f"the run of version {champion.version} has probabilities of other images")
     cost = [run.data.metrics[name] for name in ("size_mb", "seconds_per_1000_images")]
     return gate.decide(challenger, gate.Candidate(champion.tags["candidate"], probabilities, *cost), labels, *others)
 
