@@ -81,8 +81,8 @@ def recorded(run_id: str) -> dict:
     """What was decided when this run's model, the champion, was its challenger."""
     with tempfile.TemporaryDirectory() as folder:
         found = tracking.artifact(run_id, registry.EVIDENCE, Path(folder))
-        decision = read_json(found) if found else {"checks": [], "evidence": {}}
-    return decision | {"promote": True, "reason": "is the champion already"}
+        decision = read_json(found) if found else {"promote": False, "checks": [], "evidence": {}}
+    return decision if decision["promote"] else decision | {"promote": True, "reason": "was promoted by hand"}
 
 
 def decide(challenger: gate.Candidate, challengers_run, champion, rivals: int, params: Params) -> dict:
