@@ -7,7 +7,6 @@ left undone is done by whoever looks next.
 import contextlib
 import datetime
 import getpass
-import os
 import subprocess
 import warnings
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 from mlflow.exceptions import MlflowException
 
 from pipeline import journal, tracking
@@ -27,7 +27,7 @@ CHALLENGER, STAGING = "challenger", "Staging"
 ARCHIVED = "Archived"
 EVIDENCE = "promotion.json"  # artifact of a version's run: what the gate decided, and by what
 DESCRIPTION = "CIFAR-10: uint8 images (N, 32, 32, 3) to probabilities (N, 10)"
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
 warnings.filterwarnings("ignore", message=".*[Mm]odel registry stages.*")  # kept in step with the alias, on purpose
 
 

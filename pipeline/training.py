@@ -138,7 +138,7 @@ def fit(
         if shapes != (shapes := keras.tree.map_structure(np.shape, batches[0])):
             # TensorFlow would make one function for all sizes seen so far, which rounds otherwise than one for a single
             # size, as a training that goes on has it.
-            task.trained.make_train_function(force=True)
+            task.trained.train_function = None  # Keras makes it when it is needed
         row = {"epoch": epoch + 1} | _train(task.trained, batches, epoch, device)
         with _averaged(task.trained):
             logits = predict(task.network, inputs, training.batch_size)

@@ -39,7 +39,8 @@ def test_the_champion_loads_by_alias_and_stage_and_gives_the_same(moved, small, 
     for address in (f"models:/{MODEL}@champion", f"models:/{MODEL}/Production"):
         assert mlflow.pyfunc.load_model(address).predict(images) == pytest.approx(expected, abs=1e-5)
     with sqlite3.connect(moved / "mlflow.db") as connection:
-        assert "first" not in "\n".join(connection.iterdump())
+        assert "first place" not in "\n".join(connection.iterdump())
+        assert "first%20place" not in "\n".join(connection.iterdump())
 
 
 def test_doing_it_again_changes_nothing(moved):
