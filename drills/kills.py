@@ -19,6 +19,7 @@ from pipeline import model_file
 from pipeline.files import read_json
 
 TWICE = 2  # kills in each stage: more than 20 in all
+NOTHING = "nothing"
 RUNNING = re.compile(r"^Running stage '([\w@]+)'")
 
 
@@ -28,8 +29,8 @@ def faults() -> Iterator[tuple[str, str, bool]]:
         generator = random.Random(0)  # noqa: S311  no secret
         for number, stage in enumerate(stage for stage in seconds for _ in range(TWICE)):
             moment = generator.uniform(0, seconds[stage])
-            hit = kill(broken, stage, moment)
-            yield f"kill {number + 1}: SIGKILL {moment:.1f} s into {stage}", hit, True
+            at = kill(broken, list(seconds), stage, moment)
+            yield f"kill {number + 1}: SIGKILL {moment:.1f} s after {stage} began", f"was at {at}", at != NOTHING
         result = dvc(broken, "repro")
         different = differences(whole, broken) if result.returncode == 0 else [result.stderr[-200:]]
         seen = "; ".join(different) or "the same history, weights and figures, one MLflow run a model, one version"
@@ -49,20 +50,23 @@ def durations(folder: Path) -> dict[str, float]:
     return {stage: end - start for (stage, start), end in zip(began.items(), ends, strict=True)}
 
 
-def kill(folder: Path, stage: str, moment: float) -> str:
-    """Start `dvc repro`, and kill it and all it started `moment` seconds after the stage began; say what it was at."""
+def kill(folder: Path, stages: list[str], stage: str, moment: float) -> str:
+    """Start `dvc repro`, kill it and all it started `moment` seconds after the stage began, and say what it was at.
+
+    If the kill before this one came when the stage had ended, and been recorded, the one that follows it counts.
+    """
     with started(folder) as process:
-        running, timer = "nothing yet", None
+        running, timer = NOTHING, None
         for line in process.stdout:
             if found := RUNNING.match(line):
                 running = found[1]
-                if running == stage:
+                if timer is None and stages.index(running) >= stages.index(stage):
                     timer = threading.Timer(moment, os.killpg, (process.pid, signal.SIGKILL))
                     timer.start()
         process.wait()
         if timer:
             timer.cancel()
-    return f"killed in {running}" if process.returncode < 0 else f"{stage} had been recorded: it was not run again"
+    return running if process.returncode < 0 else NOTHING
 
 
 def started(folder: Path) -> subprocess.Popen:

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,15 +13,16 @@ import mlflow
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.data.http_dataset_source import HTTPDatasetSource
-from mlflow.entities import LoggedModel, LoggedModelStatus, Run
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Run
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
+from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline import paths
 from pipeline.errors import UserError
-from pipeline.params import Ensemble, Model, Network, Params, Section, Training, Trunk
+from pipeline.params import Ensemble, Network, Params, Section, Training, Trunk
+from pipeline.params import Model as Architecture
 from pipeline.preflight import TRACKING
 
 warnings.filterwarnings("ignore", message="The structure of `inputs`")  # MLflow predicts the example from a list of one
@@ -86,7 +88,7 @@ def failed(error: Exception) -> UserError:
     return UserError(f"the MLflow store {mlflow.get_tracking_uri()} failed: {error}"[:400])
 
 
-def log_params(params: Params, model: Model | None, votes: dict[str, float] | None = None) -> None:
+def log_params(params: Params, model: Architecture | None, votes: dict[str, float] | None = None) -> None:
     """Log flattened params: the same names for every architecture and the ensemble, `none` where one does not apply.
 
     `model`: the architecture's entry; None for the ensemble, whose members' weights `votes` are logged besides.
@@ -186,18 +188,34 @@ def log_model(model, example: np.ndarray) -> str:
 
     keras.config.disable_interactive_logging()  # or the prediction of the example would draw a bar into a log
     versions = {"mlflow": mlflow.__version__, "tensorflow": tf.__version__, "keras": keras.__version__}
+    settings = {
+        "signature": SIGNATURE,
+        "input_example": example,
+        "pip_requirements": [f"{package}=={version}" for package, version in versions.items()],  # guessing takes 15 s
+    }
     begun = _logged_model(mlflow.active_run())
-    if begun and begun.status == LoggedModelStatus.READY:
-        return begun.model_uri
-    info = mlflow.tensorflow.log_model(
-        model,
-        name="model",
-        model_id=begun and begun.model_id,
-        signature=SIGNATURE,
-        input_example=example,
-        pip_requirements=[f"{package}=={version}" for package, version in versions.items()],  # guessing takes 15 s
+    if begun is None:
+        return mlflow.tensorflow.log_model(model, name="model", **settings).model_uri
+    if begun.status != LoggedModelStatus.READY:
+        _finish(begun, model, settings)
+    return begun.model_uri
+
+
+def _finish(begun: LoggedModel, model, settings: dict) -> None:
+    """Do what is left of `log_model`, which would enter the model as the run's output a second time, and fail."""
+    described = Model(
+        artifact_path=begun.artifact_location,
+        run_id=begun.source_run_id,
+        model_uuid=begun.model_id,
+        model_id=begun.model_id,
     )
-    return info.model_uri
+    client, run = MlflowClient(), MlflowClient().get_run(begun.source_run_id)
+    if begun.model_id not in [output.model_id for output in run.outputs.model_outputs]:
+        client.log_outputs(run.info.run_id, [LoggedModelOutput(begun.model_id, 0)])
+    with tempfile.TemporaryDirectory() as folder:
+        mlflow.tensorflow.save_model(model, f"{folder}/model", mlflow_model=described, **settings)
+        client.log_model_artifacts(begun.model_id, f"{folder}/model")
+    client.finalize_logged_model(begun.model_id, LoggedModelStatus.READY)
 
 
 def _logged_model(run: Run) -> LoggedModel | None:

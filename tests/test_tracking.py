@@ -2,9 +2,12 @@
 
 import socket
 
+import keras
 import mlflow
+import numpy as np
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput
 
 from pipeline import runs, tracking
 from pipeline.attempts import Attempt
@@ -143,3 +146,23 @@ def test_an_address_that_mlflow_cannot_open_stops_a_stage_before_any_work(addres
     result = run_stage("prepare", MLFLOW_TRACKING_URI=address)
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert result.stderr.startswith(f"error: MLFLOW_TRACKING_URI: {address} is no MLflow store")
+
+
+@pytest.mark.parametrize("entered", [True, False])
+def test_a_model_that_was_begun_to_be_logged_is_finished(entered, interrupted):
+    run_id, client = interrupted("first"), MlflowClient()
+    experiment = client.get_run(run_id).info.experiment_id
+    begun = client.create_logged_model(experiment, name="model", source_run_id=run_id)
+    if entered:
+        client.log_outputs(run_id, [LoggedModelOutput(begun.model_id, 0)])
+    inputs = keras.Input((32, 32, 3), dtype="uint8", name="images")
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(pooled))
+    images = np.zeros((2, 32, 32, 3), "uint8")
+    with runs.start("custom_cnn", {}, Attempt("first", None, None)) as run:
+        addresses = {tracking.log_model(model, images) for _ in range(2)}
+    assert addresses == {f"models:/{begun.model_id}"}
+    assert [output.model_id for output in client.get_run(run_id).outputs.model_outputs] == [begun.model_id]
+    assert tracking.model_uri(run) in addresses
+    given = mlflow.pyfunc.load_model(addresses.pop()).predict(images)
+    assert given == pytest.approx(model.predict(images, verbose=0), abs=1e-6)
