@@ -15,15 +15,14 @@ def restore() -> list[str]:
     names = read_json(paths.ENSEMBLE / "run.json")["architectures"]
     receipts = {name: read_json(paths.MODELS / name / "run.json") for name in names}
     receipts["ensemble"] = read_json(paths.ENSEMBLE / "run.json")
+    trained = {name: receipt for name, receipt in receipts.items() if receipt["status"] != "skipped"}
     done = []
-    for name, receipt in receipts.items():
-        if receipt["status"] == "skipped":
-            continue
+    for name, receipt in trained.items():
         known = runs.look_for(receipt["run_id"])
         if known is None:
             _restore_run(name, receipt)
         done.append(f"{name}: run {receipt['run_id']} {'is there' if known else 'restored'}")
-    return [*done, _restore_version()]
+    return [*done, _restore_version(trained)]
 
 
 def _restore_run(name: str, receipt: dict) -> None:
@@ -31,9 +30,9 @@ def _restore_run(name: str, receipt: dict) -> None:
     if model_file.fingerprint(folder / "model.keras") != receipt["fingerprint"]:
         raise UserError(f"{folder}/model.keras is not the model of its run.json: `dvc checkout` brings it back")
     model = model_file.load(folder / "model.keras")
-    evaluated = paths.PREDICTIONS / name / "run.json"
-    latest = read_json(evaluated) if evaluated.exists() else receipt
-    with runs.restore(latest):
+    evaluated = _evaluated(name, receipt)
+    latest = evaluated or receipt
+    with runs.restore(latest | {"run_id": receipt["run_id"]}):
         images, labels = cifar10.load(paths.VALIDATION)
         files, rows = [folder / "validation.npy"], []
         if name != "ensemble":
@@ -42,8 +41,8 @@ def _restore_run(name: str, receipt: dict) -> None:
             history = paths.HISTORY / f"{name}.csv"
             rows = pd.read_csv(history).to_dict("records")
             files += [history, paths.WEIGHTS / name / "manifest.json"]
-        for made in (paths.REPORTS / name, paths.EVALUATION / name):
-            files += sorted(made.iterdir()) if made.is_dir() else []
+        if evaluated or name == "ensemble":
+            files += [*sorted((paths.REPORTS / name).iterdir()), *sorted((paths.EVALUATION / name).iterdir())]
         tracking.log_files(*files)
         for row in rows:
             tracking.log_epoch(row)
@@ -51,15 +50,28 @@ def _restore_run(name: str, receipt: dict) -> None:
         tracking.log_model(model, images[:2])
 
 
-def _restore_version() -> str:
+def _evaluated(name: str, receipt: dict) -> dict | None:
+    """The run's receipt after its evaluation; None if what was evaluated last is a run before this one."""
+    path = paths.PREDICTIONS / name / "run.json"
+    latest = read_json(path) if path.exists() else {"run_id": None, "tags": {}}
+    same = receipt["run_id"] in (latest["run_id"], latest["tags"].get(runs.RESTORED))  # or evaluated when restored
+    return latest if same else None
+
+
+def _restore_version(receipts: dict[str, dict]) -> str:
     if not paths.REGISTRY.exists():
         return "registry: nothing was decided"
     decision = read_json(paths.REGISTRY)
     model, seen = decision["model"], registry.history(decision["model"])
-    run = runs.find(decision["run_id"])
+    receipt = receipts.get(decision["candidate"])  # its run id is not that of registry.json if it was restored before
+    if receipt is None or receipt["fingerprint"] != decision["tags"]["model.fingerprint"]:
+        return (
+            f"registry: {model} version {decision['version']} is of another model than the files: `dvc repro` decides"
+        )
+    run = runs.find(receipt["run_id"])
     address = tracking.model_uri(run)
     known = registry.version_of(model, address)
-    if known:
+    if known and known.current_stage != "None":  # which it is if it was registered, and the process died
         return f"registry: {model} version {known.version} is there"
     tags = decision["tags"] | {"run_id": run.info.run_id, "restored.version": decision["version"]}
     version = registry.register(model, address, decision["description"], tags)
@@ -69,4 +81,9 @@ def _restore_version() -> str:
         registry.promote(model, version, why, seen, "restore")
     else:
         registry.refuse(model, version, why, seen)
+    if decision["champion"] and registry.champion(model) is None:
+        elsewhere = (
+            f"champion {decision['champion']} is of another commit: check that out, `dvc checkout`, restore there, too"
+        )
+        return f"registry: {model} version {version} restored as {decision['alias']}; {elsewhere}"
     return f"registry: {model} version {version} restored as {decision['alias']}"

@@ -16,6 +16,7 @@ from pipeline.errors import UserError
 from pipeline.preflight import TRACKING
 
 RESTORED = "restored.from"  # tag: the run that was told again
+RESTORING = "restoring"  # the same, until all is told
 
 
 @contextlib.contextmanager
@@ -69,15 +70,18 @@ def resume(run_id: str, stage: str) -> Iterator[mlflow.ActiveRun]:
 def restore(receipt: dict) -> Iterator[mlflow.ActiveRun]:
     """A run as its receipt says it was, tagged as restored; the block adds what files know."""
     client = MlflowClient()
-    for half in _restored(receipt["run_id"]):
-        client.delete_run(half.info.run_id)  # of a try that was interrupted
-    tags = {key: value for key, value in receipt["tags"].items() if key != "attempt"}
-    tags |= {RESTORED: receipt["run_id"]} | lineage.git("restored.")
+    for half in _tagged(RESTORING, receipt["run_id"]):  # of a try that was interrupted
+        tracking.delete_model(half)
+        client.delete_run(half.info.run_id)
+    tags = {key: value for key, value in receipt["tags"].items() if key not in ("attempt", RESTORED)}
+    tags |= {RESTORING: receipt["run_id"]} | lineage.git("restored.")
     experiment = tracking.open_experiment(receipt["experiment"])
     begun = client.create_run(experiment, receipt["started"], tags, receipt["name"])
     with _ending(mlflow.start_run(run_id=begun.info.run_id)) as run:
         mlflow.log_params(receipt["params"])
         yield run
+        mlflow.set_tag(RESTORED, receipt["run_id"])
+        mlflow.delete_tag(RESTORING)
 
 
 def find(run_id: str) -> Run:
@@ -100,14 +104,12 @@ def look_for(run_id: str) -> Run | None:
     except MlflowException as error:
         if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
             raise tracking.failed(error) from error
-    finished = RunStatus.to_string(RunStatus.FINISHED)
-    return next((run for run in _restored(run_id) if run.info.status == finished), None)
+    return next(iter(_tagged(RESTORED, run_id)), None)
 
 
-def _restored(run_id: str) -> list[Run]:
-    return mlflow.search_runs(
-        search_all_experiments=True, filter_string=f"tags.`{RESTORED}` = '{run_id}'", output_format="list"
-    )
+def _tagged(tag: str, run_id: str) -> list[Run]:
+    query = f"tags.`{tag}` = '{run_id}'"
+    return mlflow.search_runs(search_all_experiments=True, filter_string=query, output_format="list")
 
 
 @contextlib.contextmanager

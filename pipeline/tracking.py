@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from pipeline.params import Model as Architecture
 from pipeline.preflight import TRACKING
 
 warnings.filterwarnings("ignore", message="The structure of `inputs`")  # MLflow predicts the example from a list of one
-DATABASE = "mlflow.db"
+SQLITE, DATABASE, ARTIFACTS = "sqlite:///", "mlflow.db", "artifacts"
 # Each metric of an epoch, and its column in the history.
 EPOCH = {"epoch_seconds": "seconds"}
 EPOCH |= {name: name for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")}
@@ -41,10 +42,10 @@ def connect(params: Params) -> None:
 
     Raises UserError if the store does not answer, or has been moved.
     """
-    server, store = os.environ.get(TRACKING), _store()
-    mlflow.set_tracking_uri(server or _address(store))
+    mlflow.set_tracking_uri(os.environ.get(TRACKING) or f"{SQLITE}{paths.shared(paths.STORE).resolve()}/{DATABASE}")
+    store = _folder()
     try:
-        with contextlib.nullcontext() if server else _alone(store):
+        with _alone(store) if store else contextlib.nullcontext():
             open_experiment(params.tracking.experiment)
     except (MlflowException, SQLAlchemyError) as error:
         raise failed(error) from None
@@ -54,33 +55,39 @@ def connect(params: Params) -> None:
 @contextlib.contextmanager
 def _alone(store: Path) -> Iterator[None]:
     """Within the block no other process opens the store: two that make a new one at once would clash."""
-    store.mkdir(exist_ok=True)
+    store.mkdir(parents=True, exist_ok=True)
     with (store / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def open_experiment(name: str) -> str:
-    """Id of the experiment that runs are logged to from now on, made at the first use."""
-    store = _store()
-    artifacts = (store / "artifacts").as_uri() if mlflow.get_tracking_uri() == _address(store) else None
-    if mlflow.get_experiment_by_name(name) is None:
-        mlflow.create_experiment(name, artifact_location=artifacts)
+    """Id of the experiment that runs are logged to from now on, made at the first use.
+
+    Raises UserError if the store has been moved since that.
+    """
+    store = _folder()
+    if store and mlflow.get_experiment_by_name(name) is None:
+        mlflow.create_experiment(name, artifact_location=(store / ARTIFACTS).as_uri())
     found = mlflow.set_experiment(name)
-    if artifacts and found.artifact_location != artifacts:
+    place = found.artifact_location
+    if (
+        store
+        and place.startswith("file:")
+        and place.endswith(f"/{ARTIFACTS}")
+        and place != (store / ARTIFACTS).as_uri()
+    ):
         raise UserError(
-            f"{store} was {found.artifact_location.removeprefix('file://')} when it was made: "
-            "`python -m pipeline relocate` mends a store that was moved"
+            f"{store} was {place.removeprefix('file://').removesuffix(f'/{ARTIFACTS}')} when it was made: "
+            f"`python -m pipeline relocate {shlex.quote(str(store))}` mends a store that was moved"
         )
     return found.experiment_id
 
 
-def _store() -> Path:
-    return paths.shared(paths.STORE).resolve()
-
-
-def _address(store: Path) -> str:
-    return f"sqlite:///{store}/{DATABASE}"
+def _folder() -> Path | None:
+    """Where the store's database lies, and the artifacts beside it; None if it is no file of SQLite's."""
+    place = mlflow.get_tracking_uri().partition("?")[0].partition(SQLITE)[2]
+    return Path(place).resolve().parent if place else None
 
 
 def failed(error: Exception) -> UserError:
@@ -143,6 +150,12 @@ def model_uri(run: Run) -> str:
     if logged is None or logged.status != LoggedModelStatus.READY:
         raise UserError(f"run {run.info.run_id} has no logged model: train again with `dvc repro --force`")
     return logged.model_uri
+
+
+def delete_model(run: Run) -> None:
+    """Delete a run's logged model, if it has one."""
+    if logged := _logged_model(run):
+        MlflowClient().delete_logged_model(logged.model_id)
 
 
 def log_json(name: str, value: dict, run_id: str) -> None:

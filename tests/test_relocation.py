@@ -28,9 +28,9 @@ def moved(small, tmp_path, monkeypatch) -> Path:
 
 @pytest.mark.fault("a store that was moved")
 def test_the_champion_loads_by_alias_and_stage_and_gives_the_same(moved, small, checked):
-    with pytest.raises(UserError, match="`python -m pipeline relocate` mends a store that was moved"):
+    with pytest.raises(UserError, match=r"`python -m pipeline relocate '/.*/second place/mlruns'` mends"):
         tracking.connect(checked)
-    old, changed = relocation.relocate(moved)
+    ((old, changed),) = relocation.relocate(moved).items()
     assert old == moved.parent.parent / "first place/mlruns"
     assert changed > 5
     mlflow.set_tracking_uri(f"sqlite:///{moved}/mlflow.db")
@@ -45,7 +45,19 @@ def test_the_champion_loads_by_alias_and_stage_and_gives_the_same(moved, small, 
 
 def test_doing_it_again_changes_nothing(moved):
     relocation.relocate(moved)
-    assert relocation.relocate(moved) == (moved, 0)
+    assert relocation.relocate(moved) == {}
+
+
+def test_experiments_made_in_several_places_are_all_mended(moved):
+    """Moved, used for a new experiment, and moved again; an experiment on a server is left alone."""
+    places = [("between", (moved.parent.parent / "third place/mlruns/artifacts").as_uri()), ("far", "s3://x/artifacts")]
+    with sqlite3.connect(moved / "mlflow.db") as connection:
+        connection.executemany("insert into experiments (name, artifact_location) values (?, ?)", places)
+    relocation.relocate(moved)
+    with sqlite3.connect(moved / "mlflow.db") as connection:
+        found = dict(connection.execute("select name, artifact_location from experiments"))
+    own = (moved / "artifacts").as_uri()
+    assert (found["cifar10"], found["between"], found["far"]) == (own, own, "s3://x/artifacts")
 
 
 @pytest.mark.fault("a store that is relocated while it is written to")

@@ -1,13 +1,15 @@
 """A colleague's clone: files by git and `dvc pull`, and a store told again from them."""
 
 import json
+import shutil
 import subprocess
 
 import mlflow
 import numpy as np
 import pytest
 
-from pipeline import paths, registry
+from pipeline import paths, registry, runs
+from pipeline.files import write_json
 from tests.workspace import Workspace
 
 MODEL = "cifar10-classifier"
@@ -101,8 +103,66 @@ def test_what_was_begun_is_begun_anew(colleague):
     """A run that was being restored when the process died."""
     receipt = json.loads((colleague.folder / "ensemble/run.json").read_text())
     half = run(colleague, "ensemble")
-    colleague.client.update_run(half.info.run_id, "RUNNING")
+    colleague.client.set_tag(half.info.run_id, "restoring", receipt["run_id"])
+    colleague.client.delete_tag(half.info.run_id, "restored.from")
     again = colleague.pipeline("restore")
     assert again.returncode == 0, again.stderr
     assert f"ensemble: run {receipt['run_id']} restored" in again.stdout
     assert run(colleague, "ensemble").info.run_id != half.info.run_id
+    models = colleague.client.search_logged_models([half.info.experiment_id])
+    assert half.info.run_id not in [model.source_run_id for model in models]
+
+
+def test_a_restored_run_in_which_the_evaluation_failed_is_there_still(colleague):
+    receipt, found = colleague.read("models/custom_cnn/run.json"), run(colleague, "custom_cnn")
+    colleague.client.update_run(found.info.run_id, "FAILED")
+    mlflow.set_tracking_uri(colleague.store)
+    assert runs.find(receipt["run_id"]).info.run_id == found.info.run_id
+    colleague.client.update_run(found.info.run_id, "FINISHED")
+
+
+@pytest.fixture(scope="module")
+def twice(colleague, raw) -> Workspace:
+    """Where the store was lost again, after the restored runs were evaluated and one of them was promoted."""
+    folder = colleague.folder.with_name("twice")
+    shutil.copytree(colleague.folder, folder, symlinks=True, ignore=shutil.ignore_patterns("mlflow.db", "artifacts"))
+    mlflow.set_tracking_uri(colleague.store)
+    decision, evaluated = colleague.read("registry.json"), runs.receipt(run(colleague, "custom_cnn"))
+    write_json(folder / "registry.json", decision | {"run_id": run(colleague, decision["candidate"]).info.run_id})
+    write_json(folder / "predictions/custom_cnn/run.json", evaluated)
+    return Workspace(folder, raw)
+
+
+@pytest.mark.fault("a store that was lost twice, its runs evaluated and promoted in between")
+def test_what_was_restored_is_restored_again_as_the_first_run(small, twice):
+    for verb in ("restored", "is there"):
+        again = twice.pipeline("restore")
+        assert again.returncode == 0, again.stderr
+        assert again.stdout.count(verb) == len(NAMES) + 1
+    for name in NAMES:
+        tags = run(twice, name).data.tags
+        assert (tags["restored.from"], "restoring" in tags) == (run(small, name).info.run_id, False)
+
+
+@pytest.mark.fault("a restoration that is killed between a version's registration and its promotion")
+def test_a_version_that_was_registered_only_is_made_champion(twice):
+    client = twice.client
+    client.delete_registered_model_alias(MODEL, "champion")
+    client.transition_model_version_stage(MODEL, "1", "None")
+    history = client.get_experiment_by_name(f"{MODEL}-history").experiment_id
+    client.rename_experiment(history, "what was not yet")
+    again = twice.pipeline("restore")
+    assert again.returncode == 0, again.stderr
+    (version,) = client.search_model_versions(f"name = '{MODEL}'")
+    assert version.current_stage == "Production"
+    assert client.get_model_version_by_alias(MODEL, "champion").version == version.version
+
+
+def test_a_decision_on_another_model_than_the_files_is_left_to_repro(twice):
+    """Trained again, and not promoted yet, when the store was lost."""
+    decision = twice.read("registry.json")
+    decision["tags"]["model.fingerprint"] = "of the model before"
+    write_json(twice.folder / "registry.json", decision)
+    again = twice.pipeline("restore")
+    assert again.returncode == 0, again.stderr
+    assert "`dvc repro` decides" in again.stdout

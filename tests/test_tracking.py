@@ -37,6 +37,15 @@ def test_the_store_lies_under_mlruns(tmp_path, checked):
     assert location == (tmp_path / "mlruns/artifacts").as_uri()
 
 
+def test_who_shares_a_store_keeps_artifacts_beside_its_database_too(tmp_path, checked, monkeypatch):
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/shared/mlflow.db")
+    tracking.connect(checked)
+    location = mlflow.get_experiment_by_name(checked.tracking.experiment).artifact_location
+    assert location == (tmp_path / "shared/artifacts").as_uri()
+
+
 def test_a_run_ends_finished_failed_or_killed():
     with runs.start("fine", {}) as fine:
         pass

@@ -9,5 +9,8 @@ def command(store: str) -> None:
 
     from pipeline import relocation
 
-    old, changed = relocation.relocate(Path(store))
-    click.echo(f"{store}: {changed} paths that began with {old}" if changed else f"{store}: nothing to mend")
+    changed = relocation.relocate(Path(store))
+    for old, count in changed.items():
+        click.echo(f"{store}: {count} paths that began with {old}")
+    if not changed:
+        click.echo(f"{store}: nothing to mend")
