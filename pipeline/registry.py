@@ -10,11 +10,9 @@ import getpass
 import subprocess
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 from mlflow.exceptions import MlflowException
@@ -63,23 +61,6 @@ def resolve(model: str, address: str) -> ModelVersion:
     raise UserError(
         f"{model} has no version, alias or stage {address}: `python -m pipeline history` shows what there is"
     )
-
-
-def runs_of(fingerprint: str) -> list[Run]:
-    """The runs that logged a model of this fingerprint."""
-    query = f"tags.`model.fingerprint` = '{fingerprint}'"
-    with _answering():
-        return mlflow.search_runs(search_all_experiments=True, filter_string=query, output_format="list")
-
-
-def fetch_keras(model_uri: str, folder: Path) -> Path | None:
-    """The Keras file of a logged model (models:/m-...), fetched into `folder`; None if it is not there."""
-    try:
-        place = MlflowClient().get_logged_model(model_uri.removeprefix("models:/")).artifact_location
-        found = mlflow.artifacts.download_artifacts(artifact_uri=f"{place}/data/model.keras", dst_path=str(folder))
-        return Path(found)
-    except (MlflowException, OSError):
-        return None
 
 
 def standing(model: str) -> dict[str, str | None]:

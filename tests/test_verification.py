@@ -13,9 +13,9 @@ import pytest
 from mlflow import MlflowClient
 
 from drills.files import small_model
-from pipeline import registry, verification
+from pipeline import cached, registry, verification
 from pipeline.errors import UserError
-from pipeline.locked import Broken
+from pipeline.locked import Broken, Locked
 
 MODEL = "cifar10-classifier"
 CNN = "models/custom_cnn"
@@ -106,7 +106,7 @@ def test_the_command_ends_at_the_broken_link(small):
         Path("metrics/custom_cnn.json").write_text(Path("metrics/custom_cnn.json").read_text().replace(": 0.", ": 0.1"))
         told = small.pipeline("lineage", "train@custom_cnn")
     assert told.returncode == 1
-    assert re.search("^error: broken link: run .*, metric test_accuracy: ", told.stderr, re.M)
+    assert re.search("^error: broken link: dvc.lock, .*, out metrics/", told.stderr, re.M)
 
 
 def test_what_does_not_exist_is_a_users_error():
@@ -171,24 +171,48 @@ STORE = {
     ),
     "the version's fingerprint": (
         lambda: MlflowClient().set_model_version_tag(MODEL, "1", "model.fingerprint", "0" * 64),
-        "version 1, logged model",
+        "version 1, tag model.fingerprint",
+    ),
+    "the version's figures": (
+        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "test_accuracy", "0.990000"),
+        "version 1, tag test_accuracy: 0.990000",
+    ),
+    "the version's candidate": (
+        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "candidate", "another"),
+        "version 1, tag candidate: another, .* in registry.json",
+    ),
+    "the version's commit": (
+        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "git.commit", "0" * 40),
+        "version 1, tag git.commit",
+    ),
+    "where the version lies": (
+        lambda: execute("update model_versions set storage_location = 'file:///elsewhere'"),
+        "version 1, location: who loads it gets file:///elsewhere",
     ),
     "the run": (lambda: MlflowClient().delete_run(run_id()), "has no run"),
     "the run's end": (lambda: MlflowClient().set_terminated(run_id(), "KILLED"), "run \\w+: it is KILLED"),
     "the run's stage": (lambda: set_tag("dvc.stage", "train@custom_cnn"), "models/custom_cnn/run.json"),
     "the commit": (lambda: set_tag("git.commit", "0" * 40), "tag git.commit: the repository has no commit"),
     "the code's hash": (lambda: set_tag("dep.pipeline/scoring.py", "0" * 32), "its pipeline/scoring.py has not MD5"),
-    "the images' hash": (lambda: set_tag("dep.data/test", "0" * 32), "tags dep.data/test"),
+    "the images' hash": (lambda: set_tag("dep.data/test", "0" * 32), "tag dep.data/test"),
     "a param": (
         lambda: execute("update params set value = '21' where key = 'ensemble.rounds' and value = '20'"),
-        "params ensemble.rounds: 21 in the store, 20 in the receipt",
+        "param ensemble.rounds: 21 in the store, 20 in ensemble/run.json",
     ),
     "a metric": (
-        lambda: execute("update latest_metrics set value = 1 where key = 'test_accuracy'"),
-        "metric test_accuracy: 1.0",
+        lambda: execute("update latest_metrics set value = 1 where key = 'validation_top3'"),
+        "metric validation_top3: 1.0",
+    ),
+    "a figure of the training": (
+        lambda: execute("update latest_metrics set value = 1 where key = 'train_seconds'"),
+        "metric train_seconds: 1.0",
+    ),
+    "the logged model's folder": (
+        lambda: execute("update logged_models set artifact_location = 'file:///elsewhere'"),
+        "version 1, location: .* its run logged file:///elsewhere",
     ),
     "a member": (lambda: MlflowClient().delete_run(run_id("custom_cnn")), "has no run"),
-    "a member's weights": (lambda: set_tag("weights.origin", "elsewhere", "custom_cnn"), "tags weights.origin"),
+    "a member's weights": (lambda: set_tag("weights.origin", "elsewhere", "custom_cnn"), "tag weights.origin"),
 }
 
 
@@ -204,8 +228,8 @@ def test_what_was_changed_in_the_store_is_caught(what, record_property):
 
 
 FILES = {
-    "the logged model": (logged, another_model, "version 1, logged model"),
-    "the model": (lambda: "ensemble/model.keras", another_model, "ensemble/model.keras: its fingerprint"),
+    "the logged model": (logged, another_model, "run \\w+, logged model: the fingerprint"),
+    "the model": (lambda: "ensemble/model.keras", another_model, "ensemble, out ensemble: it has MD5"),
     "a member's model": (lambda: f"{CNN}/model.keras", append, f"out {CNN}"),
     "the receipt": (
         lambda: "ensemble/run.json",
@@ -215,9 +239,19 @@ FILES = {
     "the metrics": (
         lambda: "metrics/ensemble.json",
         lambda path: replace(path, '"accuracy": 0.', '"accuracy": 0.9'),
-        "out metrics/ensemble.json",
+        "out metrics/ensemble.json: it has MD5",
     ),
-    "the recorded hash": (lambda: "dvc.lock", lambda path: replace(path, "path: data/train\n", "path: data/x\n"), ""),
+    "the recorded hash": (
+        lambda: "dvc.lock",
+        lambda path: replace(path, Locked.here().outs["data/train"], "0" * 32),
+        "prepare, out data/train: it has MD5",
+    ),
+    "the recorded params": (
+        lambda: "dvc.lock",
+        lambda path: replace(path, "rounds: 20", "rounds: 21"),
+        "param ensemble.rounds: 20 in the store, 21 in dvc.lock",
+    ),
+    "dvc.lock itself": (lambda: "dvc.lock", append, "dvc.lock: it is damaged"),
     "the train images": (lambda: "data/train/images.npy", append, "prepare, out data/train"),
     "the test labels": (lambda: "data/test/labels.npy", append, "prepare, out data/test"),
     "a raw batch": (lambda: "data/raw/data_batch_3.bin", append, "download, out data/raw"),
@@ -244,7 +278,109 @@ def test_a_file_that_was_changed_is_caught(what, record_property):
     record_property("seen", str(caught.value))
 
 
-def test_a_model_that_no_run_made_is_said_to_be_one(tmp_path, monkeypatch):
+@contextlib.contextmanager
+def moved(path: str, away: Path) -> Iterator[None]:
+    """Within the block the folder is not there."""
+    away.mkdir(exist_ok=True)
+    shutil.move(path, away / "moved")
+    try:
+        yield
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        shutil.move(away / "moved", path)
+
+
+def test_what_is_not_checked_out_is_verified_in_dvcs_cache(tmp_path):
+    with moved(CNN, tmp_path):
+        told = "\n".join(lines("ensemble"))
+    assert f"out {CNN} {Locked.here().outs[CNN]}, in DVC's cache" in told
+    assert f"run {run_id('custom_cnn')}, custom_cnn, FINISHED" in told
+
+
+def test_what_can_be_computed_again_may_be_missing_and_other_things_may_not(tmp_path):
+    trunk = "data/trunk/custom_cnn"
+    with moved(".dvc/cache", tmp_path):
+        with moved(trunk, tmp_path / "trunk"):
+            assert f"out {trunk} {Locked.here().outs[trunk]}, not here" in lines("ensemble")
+        with (
+            moved("data/test", tmp_path / "test"),
+            pytest.raises(Broken, match="out data/test: it is missing: `dvc pull`"),
+        ):
+            lines("ensemble")
+
+
+@pytest.fixture
+def replaced(small) -> Iterator[str]:
+    """The id of a run whose outputs, recorded in a commit, another training has replaced."""
+    before, old = Path("dvc.lock").read_bytes(), run_id("custom_cnn")
+    small.git("add", "--all")
+    small.git("commit", "--quiet", "--allow-empty", "-m", "What the run left")
+    with kept():
+        again = small.dvc("repro", "--single-item", "--force", "train@custom_cnn")
+        assert again.returncode == 0, again.stderr
+        yield old
+    Path("dvc.lock").write_bytes(before)
+    assert small.dvc("checkout", "--force").returncode == 0
+    small.git("checkout", "--", ".")
+
+
+def test_a_run_whose_files_were_replaced_is_verified_with_those_of_its_time(replaced, small, tmp_path):
+    new, now = run_id("custom_cnn"), Path("dvc.lock").read_bytes()
+    commit = small.git("log", "--reverse", "--format=%H", "dvc.lock").split()[0]
+    told = "\n".join(lines(replaced))
+    assert f"its files were replaced since; by dvc.lock of commit {commit}" in told
+    assert f"out {CNN} " in told
+    assert "in DVC's cache" in told
+    assert (
+        f"out plots/history/custom_cnn.csv {Locked.at(commit).outs['plots/history/custom_cnn.csv']}, in commit" in told
+    )
+
+    model = cached.files(Locked.at(commit).outs[CNN])["model.keras"]
+    model.chmod(0o644)
+    small_model(tmp_path / "another.keras")
+    with kept(str(model)):
+        model.write_bytes((tmp_path / "another.keras").read_bytes())
+        with pytest.raises(Broken, match=f"out {CNN}: it has MD5"):
+            lines(replaced)
+
+    Path("dvc.lock").write_bytes(small.git("show", "HEAD:dvc.lock").encode())  # now the new run is of no dvc.lock
+    assert small.dvc("checkout", "--force").returncode == 0
+    told = "\n".join(lines(new))
+    assert "its files were replaced since; by its tags" in told
+    assert f"out {CNN} " in told
+    Path("dvc.lock").write_bytes(now)
+
+
+def test_a_model_that_no_run_made_is_said_to_be_one(tmp_path):
     small_model(tmp_path / "foreign.keras")
     with pytest.raises(Broken, match="the store has no run with a model of this fingerprint"):
         lines(str(tmp_path / "foreign.keras"))
+
+
+@pytest.mark.fault("tampered with, and recorded by `dvc commit`")
+@pytest.mark.parametrize(
+    ("path", "subject", "tamper", "told"),
+    [
+        ("ensemble/model.keras", "ensemble", another_model, "ensemble/model.keras: its fingerprint is not that of run"),
+        (
+            "metrics/ensemble.json",
+            "ensemble",
+            lambda path: replace(path, '"accuracy": 0.', '"accuracy": 0.9'),
+            "metric .*_accuracy",
+        ),
+        (
+            "predictions/custom_cnn/run.json",
+            "train@custom_cnn",
+            lambda path: replace(path, '"test_top3": 0.', '"test_top3": 0.9'),
+            "test_top3",
+        ),
+    ],
+)
+def test_a_file_that_was_changed_and_recorded_is_caught(path, subject, tamper, told, small, record_property):
+    # The last test here: it puts into DVC's cache what otherwise only git has.
+    with kept(path, "dvc.lock"):
+        tamper(path)
+        assert small.dvc("commit", "--force").returncode == 0
+        with pytest.raises(Broken, match=told) as caught:
+            lines(subject)
+    record_property("seen", str(caught.value))
