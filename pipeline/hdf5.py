@@ -23,17 +23,18 @@ def arrays(source: Path | BinaryIO) -> dict[str, np.ndarray]:
             if sum(dataset.nbytes for dataset in found.values()) > LARGEST:
                 raise ValueError(f"its weights are more than {LARGEST / 1e9:.0f} GB")
             return {name: dataset[()] for name, dataset in found.items()}
-    except (OSError, RuntimeError, LookupError, TypeError) as error:
+    except (OSError, RuntimeError, LookupError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"its weights: {error}") from None
 
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
-    links = []
-    file.visititems_links(lambda *found: links.append(found))  # an exception in there would become a SystemError
-    for name, link in links:
-        if not isinstance(link, h5py.HardLink):
-            raise ValueError(f"its weights are elsewhere: {name} is a link")
-    items = {name: file[name] for name, _ in links}
+    links = {}
+    # Bytes, and checked afterwards: an exception in the callback would become a SystemError.
+    file.id.links.visit(lambda name, link: links.update({name: link.type}), info=True)
+    for name, kind in links.items():
+        if kind != h5py.h5l.TYPE_HARD:
+            raise ValueError(f"its weights are elsewhere: {name.decode()} is a link")
+    items = {name.decode(): file[name] for name in links}
     datasets = {name: item for name, item in items.items() if isinstance(item, h5py.Dataset)}
     for name, dataset in datasets.items():
         if dataset.is_virtual or dataset.external:

@@ -77,5 +77,6 @@ def _without_address(item: dict) -> dict:
 
 
 def _refused(path: Path, error: Exception) -> UserError:
-    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    said = str(error).rpartition("Exception encountered: ")[2]  # Keras wraps the reason in general advice
+    reason = " ".join(said.split())[:300] or type(error).__name__
     return UserError(f"{path} is no model to be loaded: {reason}")

@@ -48,7 +48,7 @@ CHANGED = ["another shape", "a layer too few", "a link to another file", "an arr
 CHANGED += ["a claim of a terabyte"]
 
 
-@pytest.mark.fault("as weights of a backbone:")
+@pytest.mark.fault("as weights of a backbone")
 @pytest.mark.parametrize("kind", [*WRONG, *CHANGED])
 def test_weights_that_are_not_the_networks_are_refused(kind, whole, checked, tmp_path, monkeypatch, record_property):
     monkeypatch.chdir(tmp_path)

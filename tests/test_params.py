@@ -124,7 +124,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.fault("in params.yaml,")
+@pytest.mark.fault("in params.yaml")
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_yaml_is_one_line_and_runs_nothing(kind, tmp_path, monkeypatch, record_property):
     monkeypatch.chdir(tmp_path)
