@@ -41,7 +41,7 @@ lint: $(INSTALLED) ## check format and code with ruff, and that no secret is amo
 audit: $(INSTALLED) ## look the dependencies up among the known vulnerabilities (asks a server)
 	python -m venv $(ENVIRONMENT)-lock
 	$(ENVIRONMENT)-lock/bin/pip install --quiet pip-audit
-	$(ENVIRONMENT)-lock/bin/pip-audit --require-hashes --disable-pip --requirement requirements.lock
+	$(ENVIRONMENT)-lock/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
 
 ui: $(INSTALLED) ## MLflow's pages on http://127.0.0.1:5000
 	@case "$$MLFLOW_TRACKING_URI" in http*) echo "MLflow: $$MLFLOW_TRACKING_URI"; exit 0 ;; esac; \

@@ -47,7 +47,7 @@ def slow() -> Iterator[Line]:
 
 def main() -> None:
     quick = Faults()
-    pytest.main(["-m", "fault", "-p", "no:terminal", "tests"], plugins=[quick])
+    pytest.main(["-o", "addopts=", "-m", "fault", "-p", "no:terminal", "tests"], plugins=[quick])
     lines = quick.lines + [said(line) for line in slow()]
     failed = sum(not held for _, _, held in lines)
     print(f"{len(lines)} faults, {len(lines) - failed} claims hold, {failed} do not")

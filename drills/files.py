@@ -71,6 +71,52 @@ def changed_model(path: Path, change: Callable[[dict[str, bytes]], None]) -> Non
             archive.writestr(name, content)
 
 
+def packed_model(path: Path, method: int) -> None:
+    """The small model, its members packed by another method, and one of them damaged."""
+    changed_model(path, lambda members: None)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+        place = archive.getinfo(WEIGHTS).header_offset + 100
+    content = path.read_bytes()
+    path.write_bytes(content[:place] + bytes(50) + content[place + 50 :])
+
+
+def _config(layer: str, module: str = "keras.layers", **config: object) -> Callable[[dict[str, bytes]], None]:
+    """A configuration of one layer."""
+    first = {"class_name": "InputLayer", "config": {"batch_shape": [None, 3], "dtype": "float32", "name": "in"}}
+    second = {"class_name": layer, "config": {"name": "x", "dtype": "float32"} | config}
+    layers = [{"module": "keras.layers", "registered_name": None} | first]
+    layers += [{"module": module, "registered_name": None} | second]
+    outer = {"module": "keras", "class_name": "Sequential", "config": {"name": "m", "layers": layers}}
+    return lambda members: members.update({CONFIG: json.dumps(outer | {"registered_name": None}).encode()})
+
+
+def _function(module: str, name: str) -> dict:
+    return {"module": module, "class_name": "function", "config": name, "registered_name": name}
+
+
+def _symlink(path: Path) -> None:
+    """The small model, its weights a symbolic link to another file."""
+    small_model(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in (CONFIG, METADATA)}
+    link = zipfile.ZipInfo(WEIGHTS)
+    link.create_system, link.external_attr = 3, 0o120777 << 16  # Unix
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (members | {link: b"/etc/passwd"}).items():
+            archive.writestr(name, content)
+
+
+def virtual(file: h5py.File) -> None:
+    """An array whose numbers are another file's."""
+    layout = h5py.VirtualLayout((10,), "u1")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "x", shape=(10,))
+    file.create_virtual_dataset("x", layout)
+
+
 def _hdf5(fill: Callable[[h5py.File], object]) -> bytes:
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
@@ -94,14 +140,30 @@ MODELS: dict[str, Callable[[Path, Path], None]] = {
         path, lambda members: members.update({str(canary): b"x"})
     ),
     "a zip bomb": lambda path, canary: changed_model(
-        path, lambda members: members.update({CONFIG: bytes(2_100_000_000)})
+        path, lambda members: members.update({CONFIG: bytes(100_000_000)})
     ),
+    "a zip packed with bzip2": lambda path, canary: packed_model(path, zipfile.ZIP_BZIP2),
+    "a zip packed with LZMA": lambda path, canary: packed_model(path, zipfile.ZIP_LZMA),
+    "a zip with a symbolic link": lambda path, canary: _symlink(path),
     "a zip without weights": lambda path, canary: changed_model(path, lambda members: members.pop(WEIGHTS)),
     "weights that claim a terabyte": lambda path, canary: changed_model(
         path, _weights(lambda file: file.create_dataset("x", (250_000_000_000,), "f4", chunks=(1_000_000,)))
     ),
     "weights that lie in another file": lambda path, canary: changed_model(
         path, _weights(lambda file: file.create_dataset("x", (10,), "u1", external=[("/etc/passwd", 0, 10)]))
+    ),
+    "weights behind a link to another file": lambda path, canary: changed_model(
+        path, _weights(lambda file: file.update({"layers": h5py.ExternalLink("/etc/passwd", "/")}))
+    ),
+    "weights behind a link to nowhere": lambda path, canary: changed_model(
+        path, _weights(lambda file: file.update({"layers": h5py.SoftLink("/nowhere")}))
+    ),
+    "weights that show another file's": lambda path, canary: changed_model(path, _weights(virtual)),
+    "weights that are none": lambda path, canary: changed_model(
+        path, _weights(lambda file: file.update({"x": h5py.Empty("f4")}))
+    ),
+    "weights that are words": lambda path, canary: changed_model(
+        path, _weights(lambda file: file.create_dataset("x", data=["word"], dtype=h5py.string_dtype()))
     ),
     "weights of other shapes": lambda path, canary: changed_model(
         path, _weights(lambda file: file.create_dataset("layers/dense/vars/0", data=np.zeros((3, 3), "f4")))
@@ -112,6 +174,22 @@ MODELS: dict[str, Callable[[Path, Path], None]] = {
     "a configuration nested without end": lambda path, canary: changed_model(
         path, lambda members: members.update({CONFIG: b'{"a":' * 100_000})
     ),
+    "a configuration that ends safe mode": lambda path, canary: changed_model(
+        path, _config("Lambda", function=_function("keras.config", "enable_unsafe_deserialization"), arguments={})
+    ),
+    "a configuration that downloads": lambda path, canary: changed_model(
+        path, _config("Activation", activation=_function("keras.utils", "get_file"))
+    ),
+    "a layer that reads a file as its words": lambda path, canary: changed_model(
+        path, _config("StringLookup", vocabulary="/etc/passwd")
+    ),
+    "a layer that loads TensorFlow's own format": lambda path, canary: changed_model(
+        path, _config("TFSMLayer", filepath=str(path.parent))
+    ),
+    "a layer of a foreign module": lambda path, canary: changed_model(
+        path, _config("Popen", "subprocess", args=["touch", str(canary)])
+    ),
+    "a layer whose name moves the cursor": lambda path, canary: changed_model(path, _config("\x1b[2J\nerror: none")),
     "an empty file": lambda path, canary: path.write_bytes(b""),
     "half a model": lambda path, canary: (small_model(path), path.write_bytes(path.read_bytes()[:5000])),
 }

@@ -18,6 +18,7 @@ from pipeline.params import Http
 OFFLINE = "CIFAR10_OFFLINE"  # set to anything: nothing is downloaded
 CHUNK = 1 << 16  # bytes
 SLOWEST = 1000  # bytes a second, mean over http.read_timeout: a server that sends less has stalled
+DIGITS = 18  # of a length that a server claims: a number with more is none
 LARGEST = 1 << 30  # bytes: what sends more is not one of our files
 
 
@@ -78,7 +79,7 @@ def _receive(url: str, part: Path, http: Http) -> None:
         continued = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
         start = start if continued else 0
         length = response.headers.get("Content-Length", "")
-        total = start + int(length) if length.isdecimal() else None
+        total = start + int(length) if length.isdecimal() and len(length) <= DIGITS else None
         with part.open("ab" if continued else "wb") as file, Progress(part.stem, total, "B", start) as progress:
             for chunk in _chunks(response.raw, http.read_timeout):
                 file.write(chunk)

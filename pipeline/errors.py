@@ -11,9 +11,17 @@ from pathlib import Path
 
 from pipeline import paths
 
+LONGEST = 2000  # characters of a message
+
 
 class UserError(Exception):
-    """Something the user can mend. The message is one line: what is wrong, and what to do."""
+    """Something the user can mend. The message is one line: what is wrong, and what to do.
+
+    What it quotes may come from a hostile file: line ends and a terminal's control characters become spaces.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(_one_line(message))
 
 
 def run(command: Callable[[], None]) -> None:
@@ -49,8 +57,13 @@ _STORAGE = {
 
 
 def _fail(message: str) -> None:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {_one_line(message)}", file=sys.stderr)
     sys.exit(1)
+
+
+def _one_line(message: str) -> str:
+    shown = "".join(character if character.isprintable() else " " for character in message)
+    return " ".join(shown.split())[:LONGEST]
 
 
 def require_space(folder: Path, needed: int) -> None:

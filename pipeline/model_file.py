@@ -4,16 +4,16 @@ import hashlib
 import io
 import json
 import zipfile
-import zlib
 from pathlib import Path
 
-import h5py
 import numpy as np
 
+from pipeline import hdf5
 from pipeline.errors import UserError
 
-MEMBERS = ("config.json", "model.weights.h5", "metadata.json")
-LARGEST = 2_000_000_000  # bytes of a member, unpacked
+CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
+LARGEST = {CONFIG: 20_000_000, WEIGHTS: hdf5.LARGEST, METADATA: 1_000_000}  # bytes of a member, unpacked
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def load(path: Path):
@@ -50,30 +50,25 @@ def fingerprint(path: Path) -> str:
 
 def _contents(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
     """Configuration and weights of a zip archive that has the members of a Keras model and no others."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            found = {member.filename: member for member in archive.infolist()}
-            if set(found) != set(MEMBERS) or len(archive.infolist()) != len(MEMBERS):
-                raise ValueError(f"it has {', '.join(sorted(found)) or 'nothing in it'}"[:200])
-            if max(member.file_size for member in found.values()) > LARGEST:
-                raise ValueError(f"it would unpack to more than {LARGEST / 1e9:.0f} GB")
-            config = json.loads(archive.read(MEMBERS[0]), object_hook=_without_address)
-            return config, _weights(archive.read(MEMBERS[1]))
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, RuntimeError) as error:
-        raise _refused(path, error) from None
+    with path.open("rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                _look(archive.infolist())
+                config = json.loads(archive.read(CONFIG), object_hook=_without_address)
+                return config, hdf5.arrays(io.BytesIO(archive.read(WEIGHTS)))
+        except Exception as error:  # zipfile and json raise what they stumble over: seek errors, recursion, others
+            raise _refused(path, error) from None
 
 
-def _weights(content: bytes) -> dict[str, np.ndarray]:
-    """Those of an HDF5 file, by path. Raises ValueError if it is none, or claims to hold more than it can."""
-    try:
-        with h5py.File(io.BytesIO(content)) as file:
-            found = {}
-            file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
-            if sum(item.nbytes for item in found.values()) > LARGEST or any(item.external for item in found.values()):
-                raise ValueError(f"its weights are elsewhere, or more than {LARGEST / 1e9:.0f} GB")
-            return {name: item[()] for name, item in found.items()}
-    except OSError as error:
-        raise ValueError(f"its weights: {error}") from None
+def _look(members: list[zipfile.ZipInfo]) -> None:
+    """Raise ValueError unless the members are those of a Keras model, packed as Keras does, of plausible sizes."""
+    if sorted(member.filename for member in members) != sorted(LARGEST):
+        raise ValueError(f"it has {', '.join(sorted(member.filename for member in members)) or 'nothing in it'}"[:200])
+    for member in members:
+        if member.compress_type not in PACKED:
+            raise ValueError(f"its {member.filename} is packed otherwise than Keras does")
+        if member.file_size > LARGEST[member.filename]:
+            raise ValueError(f"its {member.filename} would unpack to more than {LARGEST[member.filename] / 1e6:.0f} MB")
 
 
 def _without_address(item: dict) -> dict:
@@ -82,5 +77,6 @@ def _without_address(item: dict) -> dict:
 
 
 def _refused(path: Path, error: Exception) -> UserError:
-    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    said = str(error).rpartition("Exception encountered: ")[2]  # Keras wraps the reason in general advice
+    reason = " ".join(said.split())[:300] or type(error).__name__
     return UserError(f"{path} is no model to be loaded: {reason}")

@@ -246,7 +246,9 @@ def load(path: Path = paths.PARAMS) -> Params:
         raise UserError(f"{path} not found: run from the repository's root") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not text in UTF-8: save it as such") from None
-    except YAMLError as error:
+    except RecursionError:
+        raise UserError(f"{path} is nested too deeply: correct it") from None
+    except (YAMLError, ValueError) as error:  # ValueError: a date or a number that is none
         raise UserError(f"{path} is not valid YAML: {error}") from None
 
 

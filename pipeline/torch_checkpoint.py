@@ -7,6 +7,7 @@ that names any other class is refused before anything of it runs.
 
 import collections
 import pickle
+import pickletools
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +16,7 @@ import numpy as np
 from pipeline.errors import UserError
 
 MAGIC = 119547037146038801333356
+MEMO = 1_000_000  # objects that a pickle may refer to by number: a thousand times what a network needs
 DTYPES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8"}
 # What Python's unpickler and the code below raise on bytes that are not a checkpoint.
 _MALFORMED = (pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError)
@@ -30,7 +32,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
         with path.open("rb") as file:
             return _read(file)
     except _MALFORMED as error:
-        raise UserError(f"{path} is not a checkpoint of plain tensors: {error}") from None
+        raise UserError(f"{path} is not a checkpoint of plain tensors: {str(error) or type(error).__name__}") from None
 
 
 def _read(file: BinaryIO) -> dict[str, np.ndarray]:
@@ -52,6 +54,7 @@ def _read(file: BinaryIO) -> dict[str, np.ndarray]:
 
 class _Unpickler(pickle.Unpickler):
     def __init__(self, file: BinaryIO):
+        _look_through(file)
         super().__init__(file)
         self.storages: dict[str, np.ndarray] = {}
 
@@ -67,6 +70,18 @@ class _Unpickler(pickle.Unpickler):
     def persistent_load(self, identifier: tuple) -> np.ndarray:
         _, dtype, key, _, count, _ = identifier
         return self.storages.setdefault(key, np.zeros(count, dtype))
+
+
+def _look_through(file: BinaryIO) -> None:
+    """Raise ValueError if the pickle that begins here numbers its objects so high that the table would fill the memory.
+
+    `r`, four bytes and a stop are enough to have Python's unpickler allocate 64 GB.
+    """
+    start = file.tell()
+    for operation, number, _ in pickletools.genops(file):
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and number > MEMO:
+            raise ValueError(f"its memo would have {number} entries")
+    file.seek(start)
 
 
 def _tensor(storage: np.ndarray, offset: int, shape: tuple, strides: tuple, *_) -> np.ndarray:

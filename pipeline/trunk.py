@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from pipeline import architectures, manifest
+from pipeline import architectures, hdf5, manifest
 from pipeline.console import Progress
 from pipeline.errors import UserError
 from pipeline.files import checksum, read_json, replacing
@@ -17,8 +17,17 @@ BATCH = 250  # images a forward pass
 
 
 def load_backbone(name: str, params: Params, resolution: int | None) -> keras.Model:
-    """The architecture's backbone with its ImageNet weights; with None, for pictures of any size."""
-    return architectures.get(name).backbone(resolution, manifest.weights_path(name))
+    """The architecture's backbone with its ImageNet weights; with None, for pictures of any size.
+
+    Raises UserError if the weights are not this network's.
+    """
+    path = manifest.weights_path(name)
+    try:
+        if path.suffix == ".h5":
+            hdf5.arrays(path)
+        return architectures.get(name).backbone(resolution, path)
+    except (KeyError, ValueError) as error:  # Keras': a layer or a shape that is not the file's
+        raise UserError(f"{path} does not fit {name}: {error}"[:400]) from None
 
 
 def split(backbone: keras.Model, cut: str) -> tuple[keras.Model, keras.Model]:

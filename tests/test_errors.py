@@ -28,6 +28,13 @@ def inside(tmp_path, options: str, stage: str, **environment: str) -> subprocess
     return subprocess.run(command, env=variables, capture_output=True, text=True)
 
 
+def test_a_message_is_one_short_line_whatever_it_quotes():
+    message = str(UserError("x.yaml: \x1b[2Ja key\r\n\u2028error: none\x00: " + "long " * 10_000))
+    assert message.startswith("x.yaml: [2Ja key error: none : long")
+    assert message.isprintable()
+    assert len(message) <= 2000
+
+
 @needs_mounts
 def test_a_full_disk_is_said_before_any_work(tmp_path):
     result = inside(tmp_path, "size=1m", "download")

@@ -7,19 +7,23 @@ import copy
 import hashlib
 import json
 import os
+import socketserver
+import threading
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drills import files
-from pipeline import cifar10, manifest, model_file, params, parquet, paths, torch_checkpoint
+from pipeline import cifar10, download, hdf5, manifest, model_file, params, parquet, paths, torch_checkpoint
 from pipeline.download import Unreachable
 from pipeline.errors import UserError
 from pipeline.files import read_yaml
+from pipeline.params import Http
 from tests.conftest import ROOT
 from tests.test_torch_checkpoint import tensor, write
 
@@ -36,18 +40,31 @@ VALUES = st.recursive(
     max_leaves=5,
 )
 PARAMS = read_yaml(ROOT / "params.yaml")
+ODD_YAML = (
+    b"[" * 5000,
+    b"{a: " * 2000,
+    b"9" * 5000,
+    b"2001-02-30",
+    b"!!binary x",
+    b"&a [*a]",
+    b"? {a: 1}\n",
+    b"\x1b[2J",
+)
+HTTP = Http(connect_timeout=2.0, read_timeout=2.0, retries=0, backoff=0.0)
+CONTENT = np.random.default_rng(0).bytes(2000)
+NUMBERS = st.sampled_from([0, 1, 500, 1999, 2000, 2001, -1, "9" * 5000, "many", "", "1 2", "0x7"]) | st.integers()
 
 
 def one_line(error: Exception) -> None:
-    assert len(str(error).splitlines()) == 1 or "\n" not in " ".join(str(error).split())
-    assert str(error).strip()
+    assert str(error) and str(error).isprintable()
 
 
-def changed(data: st.DataObject, content: bytes) -> bytes:
-    """The content with some bytes changed, cut out or put in."""
+def changed(data: st.DataObject, content: bytes, parts: tuple[bytes, ...] = (b"",)) -> bytes:
+    """The content with some bytes changed, cut out or put in, perhaps one of `parts` among them."""
     place = data.draw(st.integers(0, len(content)))
     length = data.draw(st.integers(0, 64))
-    return content[:place] + data.draw(st.binary(max_size=64)) + content[place + length :]
+    new = data.draw(st.binary(max_size=64) | st.sampled_from(parts))
+    return content[:place] + new + content[place + length :]
 
 
 @fuzzed
@@ -98,7 +115,9 @@ def test_params_with_something_else_in_them_are_valid_or_refused(data):
 def test_a_params_file_of_any_bytes_is_valid_or_refused(data, tmp_path):
     content = (ROOT / "params.yaml").read_bytes()
     path = tmp_path / "params.yaml"
-    path.write_bytes(data.draw(st.binary(max_size=200)) if data.draw(st.booleans()) else changed(data, content))
+    path.write_bytes(
+        data.draw(st.binary(max_size=200)) if data.draw(st.booleans()) else changed(data, content, ODD_YAML)
+    )
     try:
         assert isinstance(params.load(path), params.Params)
     except UserError as error:
@@ -157,6 +176,67 @@ def test_a_model_of_anything_has_a_fingerprint_or_is_refused(data, tmp_path):
         assert len(model_file.fingerprint(path)) == 64
     except UserError as error:
         one_line(error)
+
+
+@fuzzed
+@given(data=st.data())
+def test_weights_of_anything_are_arrays_or_refused(data, tmp_path):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file["layers/dense/vars/0"] = np.ones((3, 2), "f4")
+        file.create_dataset("packed", data=np.arange(100), chunks=(10,), compression="gzip", shuffle=True)
+        file["same"] = file["packed"]
+        file["soft"] = h5py.SoftLink("/packed")
+        if data.draw(st.booleans()):
+            del file["soft"]
+    path.write_bytes(changed(data, path.read_bytes()))
+    try:
+        assert all(isinstance(array, np.ndarray) for array in hdf5.arrays(path).values())
+    except ValueError as error:
+        assert str(error).startswith("its weights")
+
+
+class Answer(socketserver.StreamRequestHandler):
+    """Sends what its server has, whatever is asked."""
+
+    def handle(self) -> None:
+        while self.rfile.readline().strip():  # the request's head
+            pass
+        self.wfile.write(self.server.answer)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer) as made:
+        threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True).start()
+        yield made
+        made.shutdown()
+
+
+@fuzzed
+@given(data=st.data())
+def test_a_server_that_answers_anything_gives_the_file_or_no_file(data, server, tmp_path):
+    status = data.draw(st.sampled_from([200, 206, 204, 302, 404, 416, 429, 503]))
+    first, last, whole, length, wish = (data.draw(NUMBERS) for _ in range(5))
+    heads = [f"Content-Range: bytes {first}-{last}/{whole}", f"Content-Length: {length}", f"Retry-After: {wish}"]
+    heads += ["Transfer-Encoding: chunked", "Content-Encoding: gzip", "Location: /other"]
+    chosen = data.draw(st.lists(st.sampled_from(heads), unique=True))
+    server.answer = "\r\n".join([f"HTTP/1.1 {status} X", *chosen, "", ""]).encode()
+    server.answer += CONTENT[data.draw(st.sampled_from([0, 0, 500, 1999])) :]
+    if data.draw(st.integers(0, 3)) == 0:
+        server.answer = changed(data, server.answer)
+    path, part = tmp_path / "x", tmp_path / "x.part"
+    path.unlink(missing_ok=True)
+    part.unlink(missing_ok=True)
+    if begun := data.draw(st.sampled_from([0, 0, 500, 2000])):
+        part.write_bytes(CONTENT[:begun])
+    url = f"http://127.0.0.1:{server.server_address[1]}/x"
+    try:
+        download.fetch(url, path, "sha256", hashlib.sha256(CONTENT).hexdigest(), HTTP)
+        assert path.read_bytes() == CONTENT
+    except (UserError, Unreachable) as error:
+        one_line(error)
+        assert not path.exists()
 
 
 @fuzzed

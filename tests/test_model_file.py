@@ -25,7 +25,7 @@ def test_a_malicious_or_damaged_model_is_refused(kind, tmp_path, canary, record_
     canary.unlink(missing_ok=True)  # making it may have made it
     with pytest.raises(UserError, match="is no model to be loaded") as caught:
         model_file.load(path)
-    assert len(str(caught.value).splitlines()) == 1
+    assert str(caught.value).isprintable()
     record_property("seen", str(caught.value).removeprefix(f"{tmp_path}/"))
 
 

@@ -1,6 +1,8 @@
 """params.yaml, its schema and the README agree; a mistake in it is one clear line before any work."""
 
+import itertools
 import re
+from pathlib import Path
 
 import hydra
 import pytest
@@ -108,6 +110,30 @@ def test_every_stage_stops_before_any_work(stage, run_stage, tmp_path):
     assert result.returncode == 1
     assert result.stderr == "error: params.yaml: sede: unknown key; correct or remove it\n"
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+HOSTILE = {
+    "lists without end": "[" * 100_000,
+    "a call": '!!python/object/apply:os.system ["touch canary"]',
+    "a billion laughs": "a: &a [x, x]\n"
+    + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in itertools.pairwise("abcdefghij")),
+    "a list in itself": "&a [*a]",
+    "a number of 10,000 digits": "seed: " + "9" * 10_000,
+    "a day that never was": "seed: 2001-02-30",
+    "a key that moves the cursor": '"\\e[2J\\n": 1',
+}
+
+
+@pytest.mark.fault("in params.yaml")
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_yaml_is_one_line_and_runs_nothing(kind, tmp_path, monkeypatch, record_property):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(HOSTILE[kind])
+    with pytest.raises(UserError, match=r"^params\.yaml") as caught:
+        params.load()
+    assert str(caught.value).isprintable()
+    assert not Path("canary").exists()
+    record_property("seen", str(caught.value))
 
 
 def test_broken_yaml_and_a_missing_file_are_one_line(tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 from collections import OrderedDict
 from pathlib import Path
 
@@ -115,6 +116,18 @@ def test_a_random_file_is_refused(seed, tmp_path):
     path.write_bytes(np.random.default_rng(seed).bytes(10_000))
     with pytest.raises(UserError):
         torch_checkpoint.read(path)
+
+
+@pytest.mark.fault("a pickle as weights that numbers its objects up to")
+@pytest.mark.parametrize("number", [2**28, 2**32 - 1])
+def test_a_pickle_that_would_fill_the_memory_is_refused(number, tmp_path, record_property):
+    path = tmp_path / "bomb.pth"
+    path.write_bytes(b"\x80\x02}r" + number.to_bytes(4, "little") + b".")
+    began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match="memo would have") as caught:
+        torch_checkpoint.read(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < began + 100_000  # KiB
+    record_property("seen", str(caught.value).removeprefix(f"{tmp_path}/"))
 
 
 def test_a_pickle_of_something_else_is_refused(tmp_path):
