@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from drills import gate as drill
 from drills.gate import changed, probabilities, promoted
 from pipeline import gate
+from tests.conftest import ROOT
 
 LABELS = np.arange(5000) % 10
 
@@ -111,14 +113,30 @@ def test_what_has_seen_other_images_is_refused():
     assert decision["reason"] == "not comparable with the champion: version 1 has seen other validation images"
 
 
-def test_few_equal_challengers_get_through_and_most_of_those_a_point_better(settings):
-    assert promoted(0.0, 1, settings, 300) <= 0.08  # of so few trials; `python -m drills.gate` has 2,000
+@pytest.mark.parametrize("rivals", [1, 5])
+def test_few_equal_challengers_get_through_also_when_each_is_the_best_of_several(rivals, settings):
+    assert promoted(0.0, rivals, settings, 300) <= 0.08  # of so few trials; `python -m drills.gate` has 2,000
+
+
+def test_most_challengers_that_are_a_point_better_get_through(settings):
     assert promoted(0.01, 1, settings, 100) > 0.7
+
+
+def test_the_simulation_tells_a_gate_that_lets_too_many_through(monkeypatch, capsys):
+    monkeypatch.setattr(drill, "promoted", lambda difference, *_: 0.06 if difference == 0 else 1.0)
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SystemExit) as ended:
+        drill.main()
+    assert ended.value.code == 1
+    assert "better than the champion by 0.0%, each the best of 5 | 6.0% promoted" in capsys.readouterr().out
 
 
 def test_simulated_challengers_differ_as_much_as_they_should():
     rng = np.random.default_rng(0)
-    first = rng.random(400_000) < 0.935
-    other = changed(first, 0.01, rng)
-    assert (first != other).mean() == pytest.approx(0.06, abs=0.002)
+    labels = np.arange(400_000) % 10
+    first = rng.random(400_000) < drill.ACCURACY[labels]
+    other = changed(first, labels, 0.01, rng)
+    assert first.mean() == pytest.approx(0.935, abs=0.002)
+    assert (first != other).mean() == pytest.approx(0.07, abs=0.002)
+    assert (first != other)[labels == 3].mean() == pytest.approx(0.16, abs=0.006)
     assert other.mean() - first.mean() == pytest.approx(0.01, abs=0.002)
