@@ -13,6 +13,7 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 repro: $(INSTALLED) ## run the whole graph: data, weights, training, evaluation, ensemble, registry, report
+	@python -m pipeline mend
 	dvc repro
 
 smoke: $(INSTALLED) ## the whole graph on 2,000 training and 1,000 test images, in a workspace of its own (.smoke)
@@ -21,7 +22,7 @@ smoke: $(INSTALLED) ## the whole graph on 2,000 training and 1,000 test images, 
 test: $(INSTALLED) ## run the tests
 	python -m pytest
 
-drill: $(INSTALLED) ## inject faults: kills, hostile files, bad servers, races; a line for each, 15 minutes
+drill: $(INSTALLED) ## inject faults: kills, hostile files, bad servers, races; a line for each
 	@python -m drills
 
 fuzz: $(INSTALLED) ## try 10,000 cases on each reader of files

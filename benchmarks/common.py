@@ -14,7 +14,7 @@ import numpy as np
 from pipeline import paths
 from pipeline.errors import UserError
 from pipeline.files import read_json, replacing
-from pipeline.params import Model, Params
+from pipeline.schema import Model, Params
 
 RESULTS = Path(__file__).parent / "results"
 PEAK_SIDE, PEAK_ROUNDS = 3000, 10  # of the square matrices whose product is the machine's peak; products timed

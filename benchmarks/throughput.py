@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks import common
 from pipeline import cifar10, device, methods, params, paths, scratch, training, transfer
 from pipeline import trunk as trunks
+from pipeline.schema import Training
 
 STEPS = 8  # timed, after 2 that are not
 PRETRAINED = ("mobilenetv2", "efficientnet_lite0")
@@ -60,7 +61,7 @@ def row(stage: str, precision: str, work: float, images: int, seconds: float) ->
     return {"stage": stage, "precision": precision} | figures
 
 
-def timed_training(network: keras.Model, settings: params.Training, inputs, targets: np.ndarray) -> float:
+def timed_training(network: keras.Model, settings: Training, inputs, targets: np.ndarray) -> float:
     factors = training.learning_rate_factors(network, settings)
     network.compile(training.make_optimizer(settings, 1000, factors), keras.losses.CategoricalCrossentropy(True))
     return timed(lambda: network.train_on_batch(inputs, targets))

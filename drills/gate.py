@@ -7,6 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline import gate, params
+from pipeline.schema import Gate
 
 TRIALS, IMAGES = 2_000, 5_000
 # Of each class, as the committed run's three networks have it on validation: the mean accuracy, and the share of the
@@ -27,7 +28,7 @@ def faults() -> Iterator[tuple[str, str, bool]]:
             yield injected, f"{rate:.1%} promoted{allowed}", difference > 0 or rate <= settings.alpha
 
 
-def promoted(difference: float, rivals: int, settings: params.Gate, trials: int) -> float:
+def promoted(difference: float, rivals: int, settings: Gate, trials: int) -> float:
     """Share of the trials in which the best of `rivals` challengers, all better by `difference`, is promoted."""
     rng = np.random.default_rng(0)
     settings = settings.model_copy(update={"ece_limit": None, "resamples": 100})  # which decide nothing here

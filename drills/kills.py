@@ -31,6 +31,7 @@ def faults() -> Iterator[tuple[str, str, bool]]:
             moment = generator.uniform(0, seconds[stage])
             at = kill(broken, list(seconds), stage, moment)
             yield f"kill {number + 1}: SIGKILL {moment:.1f} s after {stage} began", f"was at {at}", at != NOTHING
+        mend(broken)
         result = dvc(broken, "repro")
         different = differences(whole, broken) if result.returncode == 0 else [result.stderr[-200:]]
         seen = "; ".join(different) or "the same history, weights and figures, one MLflow run a model, one version"
@@ -55,6 +56,7 @@ def kill(folder: Path, stages: list[str], stage: str, moment: float) -> str:
 
     If the kill before this one came when the stage had ended, and been recorded, the one that follows it counts.
     """
+    mend(folder)
     with started(folder) as process:
         running, timer = NOTHING, None
         for line in process.stdout:
@@ -67,6 +69,11 @@ def kill(folder: Path, stages: list[str], stage: str, moment: float) -> str:
         if timer:
             timer.cancel()
     return running if process.returncode < 0 else NOTHING
+
+
+def mend(folder: Path) -> None:
+    """What `make repro` does first, for a dvc.lock that was cut off."""
+    subprocess.run([*COMMAND, "pipeline", "mend"], cwd=folder, env=environment(), check=True, capture_output=True)
 
 
 def started(folder: Path) -> subprocess.Popen:

@@ -5,7 +5,7 @@ import abc
 import numpy as np
 
 from pipeline.augmentation import draw, moves
-from pipeline.params import Training
+from pipeline.schema import Training
 
 
 def one_hot(labels: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from pipeline.params import Compute
+from pipeline.schema import Compute
 
 # Flags of CPUs that multiply bfloat16: of any, and of those that multiply tiles of it, a few times faster still.
 BFLOAT16, TILES = {"avx512_bf16", "amx_bf16"}, {"amx_bf16"}

@@ -13,7 +13,7 @@ import urllib3
 from pipeline.console import Progress
 from pipeline.errors import UserError
 from pipeline.files import checksum
-from pipeline.params import Http
+from pipeline.schema import Http
 
 OFFLINE = "CIFAR10_OFFLINE"  # set to anything: nothing is downloaded
 CHUNK = 1 << 16  # bytes

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from pipeline.params import Duplicates
+from pipeline.schema import Duplicates
 
 BLOCK = 500  # images that are compared with all others at once
 CELLS, ORIENTATIONS = 4, 8  # of outlines: 4 x 4 cells of 8 x 8 pixels

@@ -8,7 +8,7 @@ from pipeline.augmentation import augmented
 from pipeline.batches import AugmentedImages, one_hot, side_in
 from pipeline.calibration import best_temperature
 from pipeline.folding import folded
-from pipeline.params import Params
+from pipeline.schema import Params
 from pipeline.training import Task, predict
 from pipeline.transfer import head
 from pipeline.trunk import enlarged, load_backbone

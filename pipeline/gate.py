@@ -6,10 +6,10 @@ Pure: probabilities and costs in, a decision out.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest, norm
+from scipy.stats import norm
 
 from pipeline import cifar10, scoring
-from pipeline.params import Gate
+from pipeline.schema import Gate
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,14 @@ def _compared(challenger: np.ndarray, champion: np.ndarray, labels: np.ndarray, 
     """
     right, other = (probabilities.argmax(axis=1) == labels for probabilities in (challenger, champion))
     gained, lost = right & ~other, other & ~right
-    better, worse, count = int(gained.sum()), int(lost.sum()), len(labels)
+    tested, count = scoring.mcnemar(challenger, champion, labels, "greater"), len(labels)
+    better, worse = tested["better"], tested["worse"]
     shares = np.array([better, worse, count - better - worse]) / count
     drawn = np.random.default_rng(seed).multinomial(count, shares, gate.resamples)
     outside = (1 - gate.confidence) / 2
     low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / count, [outside, 1 - outside])
     return {
-        "better": better,
-        "worse": worse,
-        "p": float(binomtest(better, better + worse, alternative="greater").pvalue) if better + worse else 1.0,
+        **tested,
         "difference": (better - worse) / count,
         "difference_low": float(low),
         "difference_high": float(high),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,9 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline import cached
+from pipeline import cached, paths
 from pipeline.errors import UserError
-from pipeline.files import checksum
+from pipeline.files import checksum, replacing
 
 LOCK = Path("dvc.lock")
 PARTIAL = ".partial-"  # what .dvcignore names
@@ -140,14 +141,35 @@ class Locked:
         return {entry["path"]: entry["md5"] for stage in self.stages.values() for entry in stage.get(kind, [])}
 
 
+def mend() -> bool:
+    """Put back what dvc.lock was when the last stage began, if it is damaged: DVC writes it in place.
+
+    Returns whether it was. Raises Broken if it was, and there is nothing to put back.
+    """
+    try:
+        if LOCK.exists():
+            Locked.here()
+        return False
+    except Broken:
+        if not paths.LOCK_KEPT.exists():
+            raise
+    with replacing(LOCK) as temporary:
+        shutil.copyfile(paths.LOCK_KEPT, temporary)
+    return True
+
+
 def _stages(content: bytes) -> dict[str, dict]:
     try:
+        if not content.endswith(b"\n"):
+            raise TypeError("it ends within a line")
         stages = YAML(typ="safe", pure=True).load(content)["stages"]
         Locked(stages, None)  # has every path and hash
         return stages
     except (YAMLError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise Broken(str(LOCK), f"it is damaged ({reason}): `git checkout {LOCK}`") from None
+        raise Broken(
+            str(LOCK), f"it is damaged ({reason}): `python -m pipeline mend`, or `git checkout {LOCK}`"
+        ) from None
 
 
 def _md5(path: Path) -> str | None:

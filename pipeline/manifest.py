@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pipeline import paths
 from pipeline.errors import UserError
 from pipeline.files import checksum
-from pipeline.params import Section
+from pipeline.schema import Section
 
 
 class Scratch(Section):

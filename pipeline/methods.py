@@ -16,7 +16,7 @@ import pandas as pd
 
 from pipeline import calibration, cifar10, device, finetuning, paths, scratch, serving, training, transfer
 from pipeline.console import verbosity
-from pipeline.params import Model, Params
+from pipeline.schema import Model, Params
 
 
 @dataclass(frozen=True)

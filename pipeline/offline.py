@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline import cifar10, paths, pretrained, sources
 from pipeline.download import OFFLINE
 from pipeline.files import checksum
-from pipeline.params import Params
+from pipeline.schema import Params
 
 
 def look(params: Params) -> tuple[list[str], bool]:

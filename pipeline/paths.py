@@ -20,6 +20,12 @@ PREDICTIONS = Path("predictions")  # a folder an architecture: test.npy
 ENSEMBLE = Path("ensemble")  # vote.json, run.json, model.keras, validation.npy, test.npy
 VOTE = ENSEMBLE / "vote.json"  # what was chosen on validation
 
+
+def candidate(name: str) -> Path:
+    """Where the model and the receipt of an architecture, or of `ensemble`, lie."""
+    return ENSEMBLE if name == "ensemble" else MODELS / name
+
+
 METRICS = Path("metrics")  # NAME.json
 HISTORY = Path("plots/history")  # ARCH.csv
 EVALUATION = Path("plots/evaluation")  # a folder a candidate: confusion.png, mistakes.png, curves.png
@@ -34,6 +40,7 @@ REGISTRY = Path("registry.json")
 MADE = {path.parts[0] for path in (RAW, MODELS, PREDICTIONS, ENSEMBLE, METRICS, HISTORY, REPORTS, REGISTRY)}
 
 CHECKPOINTS = Path("checkpoints")  # a folder a stage: what it goes on from after it was killed
+LOCK_KEPT = CHECKPOINTS / "dvc.lock"  # as it was when the last stage began
 
 STORE = Path("mlruns")  # MLflow's, unless a server is named: mlflow.db and artifacts
 

@@ -5,8 +5,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from pipeline import params
+from pipeline import params, paths
 from pipeline.errors import UserError, require_space
+from pipeline.files import replacing
 
 TRACKING = "MLFLOW_TRACKING_URI"
 STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")  # schemes that MLflow opens
@@ -25,7 +26,16 @@ def check() -> params.Params:
     if uri.startswith(("http://", "https://")):
         _ask(uri, checked.tracking.timeout)
     require_space(Path(), 0)
+    _keep_lock()
     return checked
+
+
+def _keep_lock() -> None:
+    """Keep dvc.lock, which DVC has just read, for `python -m pipeline mend`: DVC writes it in place."""
+    lock = Path("dvc.lock")
+    if "DVC_STAGE" in os.environ and lock.exists():
+        with replacing(paths.LOCK_KEPT) as temporary:
+            shutil.copyfile(lock, temporary)
 
 
 def check_model() -> tuple[str, params.Params]:

@@ -12,7 +12,7 @@ from pipeline import paths
 from pipeline.download import LARGEST, Unreachable, fetch, require_online
 from pipeline.errors import UserError
 from pipeline.files import checksum, read_json, replacing
-from pipeline.params import Http, Params, WeightsFile
+from pipeline.schema import Http, Params, WeightsFile
 
 ENVIRONMENT = "CIFAR10_WEIGHTS"  # a folder with weights files; goes before weights.folder of params.yaml
 

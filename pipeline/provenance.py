@@ -27,7 +27,7 @@ def verify(run_id: str, depth: int, near: Locked, here: Locked) -> Iterator[Line
         yield depth + 1, line
     stage = tags["dvc.stage"]
     name = stage.partition("@")[2] or stage
-    locked = _when(run, folder_of(name), near, here)
+    locked = _when(run, paths.candidate(name), near, here)
     if locked is not here:
         told = f"{LOCK} of commit {locked.commit}" if locked.commit else "its tags: no commit has its dvc.lock"
         yield depth + 1, f"its files were replaced since; by {told}"
@@ -49,11 +49,6 @@ def files(names: list[str], depth: int, locked: Locked) -> Iterator[Line]:
             lines = locked.verify(name)
             yield depth, f"stage {name}"
             yield from ((depth + 1, line) for line in lines)
-
-
-def folder_of(name: str) -> Path:
-    """Where the model of an architecture, or of the ensemble, lies."""
-    return paths.ENSEMBLE if name == "ensemble" else paths.MODELS / name
 
 
 def require_commit(tags: dict[str, str], link: str) -> str:
@@ -101,7 +96,7 @@ def _when(run, folder: Path, near: Locked, here: Locked) -> Locked:
 def _receipts(name: str, run, locked: Locked, link: str) -> Iterator[str]:
     """What the stages wrote down of the run, and what dvc.lock has of its params, is what the store has."""
     known = {"params": run.data.params, "tags": run.data.tags, "metrics": run.data.metrics}
-    for path in (folder_of(name) / "run.json", paths.PREDICTIONS / name / "run.json"):
+    for path in (paths.candidate(name) / "run.json", paths.PREDICTIONS / name / "run.json"):
         receipt = locked.json(path)
         if not receipt:
             continue
@@ -130,7 +125,7 @@ def _model(name: str, run, locked: Locked, link: str) -> Iterator[str]:
     if fingerprint != run.data.tags.get("model.fingerprint", fingerprint):
         raise Broken(f"{link}, logged model", f"the fingerprint of {address} is not that of the run's tag")
     yield f"logged model {address}, fingerprint {fingerprint}"
-    path = folder_of(name) / "model.keras"
+    path = paths.candidate(name) / "model.keras"
     file = locked.file(path)
     if file and model_file.fingerprint(file) != fingerprint:
         raise Broken(str(path), f"its fingerprint is not that of {link}")

@@ -90,7 +90,7 @@ def register(model: str, model_uri: str, description: str, tags: dict[str, str])
 
 
 def history(model: str) -> list[dict]:
-    """The journal's entries, oldest first: number, time (UTC), who, action, from, to (versions or None), why.
+    """The journal's entries, oldest first: time (UTC), who, action, from, to (versions or None), why.
 
     What a crash left undone is done first. An action is `promote`, `rollback`, `refuse` or `restore`.
     """

@@ -12,9 +12,8 @@ def restore() -> list[str]:
 
     Raises UserError if a model is not the one of its receipt.
     """
-    names = read_json(paths.ENSEMBLE / "run.json")["architectures"]
-    receipts = {name: read_json(paths.MODELS / name / "run.json") for name in names}
-    receipts["ensemble"] = read_json(paths.ENSEMBLE / "run.json")
+    names = [*read_json(paths.ENSEMBLE / "run.json")["architectures"], "ensemble"]
+    receipts = {name: read_json(paths.candidate(name) / "run.json") for name in names}
     trained = {name: receipt for name, receipt in receipts.items() if receipt["status"] != "skipped"}
     done = []
     for name, receipt in trained.items():
@@ -26,7 +25,7 @@ def restore() -> list[str]:
 
 
 def _restore_run(name: str, receipt: dict) -> None:
-    folder = paths.ENSEMBLE if name == "ensemble" else paths.MODELS / name
+    folder = paths.candidate(name)
     if model_file.fingerprint(folder / "model.keras") != receipt["fingerprint"]:
         raise UserError(f"{folder}/model.keras is not the model of its run.json: `dvc checkout` brings it back")
     model = model_file.load(folder / "model.keras")

@@ -37,15 +37,17 @@ def wilson(correct: int, total: int) -> tuple[float, float]:
     return float((centre - half) / scale), float((centre + half) / scale)
 
 
-def mcnemar(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def mcnemar(
+    first: np.ndarray, second: np.ndarray, labels: np.ndarray, alternative: str = "two-sided"
+) -> dict[str, float]:
     """Exact paired test of two candidates' accuracies on the same images (McNemar, 1947, Psychometrika 12, 153).
 
-    `first`, `second`: probabilities (N, 10). Returns how many images only the first has right, how many only the
-    second, and the two-sided p-value.
+    `first`, `second`: probabilities (N, 10). `alternative`: `greater` asks whether the first is better. Returns how
+    many images only the first has right, how many only the second, and the p-value.
     """
     right, other = (probabilities.argmax(axis=1) == labels for probabilities in (first, second))
     better, worse = int((right & ~other).sum()), int((other & ~right).sum())
-    p = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
+    p = float(binomtest(better, better + worse, alternative=alternative).pvalue) if better + worse else 1.0
     return {"better": better, "worse": worse, "p": p}
 
 

@@ -6,7 +6,7 @@ from pipeline import architectures, cifar10, device, paths
 from pipeline.augmentation import augmented
 from pipeline.batches import AugmentedImages, one_hot
 from pipeline.cpu import accelerated
-from pipeline.params import Params
+from pipeline.schema import Params
 from pipeline.training import Task
 
 

@@ -18,7 +18,7 @@ from pipeline import parquet, paths
 from pipeline.cifar10 import BATCHES, RECORD, TRAINING_BATCHES, faults, to_binary
 from pipeline.download import Unreachable, fetch, require_online
 from pipeline.errors import UserError
-from pipeline.params import ArchiveSource, Http, LocalSource, NpmSource, ParquetSource, Source
+from pipeline.schema import ArchiveSource, Http, LocalSource, NpmSource, ParquetSource, Source
 
 ENVIRONMENT = "CIFAR10_DATA"  # a folder with the six batches, or the archive; replaces params.yaml's sources
 NPM_TIMEOUT = 1800  # seconds for 139 MB

@@ -22,9 +22,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline import paths
 from pipeline.errors import UserError
-from pipeline.params import Ensemble, Network, Params, Section, Training, Trunk
-from pipeline.params import Model as Architecture
 from pipeline.preflight import TRACKING
+from pipeline.schema import Ensemble, Network, Params, Section, Training, Trunk
+from pipeline.schema import Model as Architecture
 
 warnings.filterwarnings("ignore", message="The structure of `inputs`")  # MLflow predicts the example from a list of one
 SQLITE, DATABASE, ARTIFACTS = "sqlite:///", "mlflow.db", "artifacts"
@@ -126,14 +126,13 @@ def flatten(nested: dict, prefix: str = "") -> dict[str, str]:
 
 
 def log_epoch(row: dict) -> None:
-    """Log a row of the history as metrics of that epoch, unless the run has them: it was killed and goes on."""
-    values = {metric: row[column] for metric, column in EPOCH.items() if not _has(metric, row["epoch"])}
-    mlflow.log_metrics(values, step=row["epoch"])
+    """Log a row of the history as metrics of that epoch, unless the run has them: it was killed and goes on.
 
-
-def _has(metric: str, step: int) -> bool:
-    points = MlflowClient().get_metric_history(mlflow.active_run().info.run_id, metric)
-    return any(point.step == step for point in points)
+    An epoch's metrics are written together, so that one of them tells of all.
+    """
+    logged = MlflowClient().get_metric_history(mlflow.active_run().info.run_id, "loss")
+    if row["epoch"] not in [point.step for point in logged]:
+        mlflow.log_metrics({metric: row[column] for metric, column in EPOCH.items()}, step=row["epoch"])
 
 
 def log_metrics(metrics: dict[str, float]) -> None:

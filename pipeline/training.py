@@ -17,7 +17,7 @@ from pipeline.batches import Batches
 from pipeline.console import verbosity
 from pipeline.device import Device
 from pipeline.errors import UserError
-from pipeline.params import Training
+from pipeline.schema import Training
 
 HISTORY = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"]
 

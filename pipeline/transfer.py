@@ -6,7 +6,7 @@ from pipeline import architectures, cifar10, device, paths
 from pipeline.batches import CachedViews, one_hot
 from pipeline.cpu import accelerated, large_kernel
 from pipeline.folding import folded
-from pipeline.params import Params
+from pipeline.schema import Params
 from pipeline.training import Task
 from pipeline.trunk import cached, load_backbone, split, trunk
 

@@ -11,7 +11,7 @@ from pipeline.console import Progress
 from pipeline.errors import UserError
 from pipeline.files import checksum, read_json, replacing
 from pipeline.folding import folded
-from pipeline.params import Params
+from pipeline.schema import Params
 
 BATCH = 250  # images a forward pass
 

@@ -38,7 +38,7 @@ def _stage(name: str, model: str, here: Locked) -> Iterator[Line]:
     kind, _, architecture = name.partition("@")
     receipt = {}
     if kind in ("train", "evaluate", "ensemble"):
-        receipt = here.json(provenance.folder_of(architecture or name) / "run.json")
+        receipt = here.json(paths.candidate(architecture or name) / "run.json")
     if "run_id" in receipt:
         yield from provenance.verify(receipt["run_id"], 0, here, here)
         yield from _versions(receipt["run_id"], model)

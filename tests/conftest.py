@@ -1,16 +1,18 @@
 """Real data for the tests: the official CIFAR-10 batches, and the whole graph run once on a small part of them."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 import yaml
 
 import pipeline  # noqa: F401  sets what TensorFlow reads at its first import
-from pipeline import cifar10, manifest, params, pretrained, smoke, sources
+from pipeline import cifar10, manifest, params, pretrained, smoke, sources, tracking
 from pipeline.stages import weights
 from tests.workspace import Workspace
 
@@ -49,9 +51,29 @@ def images(raw) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture
+def target(tmp_path):
+    """Where the batches should go; taken away afterwards, as they have 180 MB."""
+    yield tmp_path / "data" / "raw"
+    shutil.rmtree(tmp_path / "data", ignore_errors=True)
+
+
+@pytest.fixture
 def checked() -> params.Params:
     """The project's own params.yaml."""
     return params.load(ROOT / "params.yaml")
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch, checked) -> None:
+    """A new MLflow store (SQLite) in a folder that has the project's graph and params, and is the current one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for name in ("dvc.yaml", "params.yaml"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    tracking.connect(checked)
+    yield
+    while mlflow.active_run():
+        mlflow.end_run()
 
 
 @pytest.fixture

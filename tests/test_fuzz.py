@@ -23,7 +23,7 @@ from pipeline import cifar10, download, hdf5, manifest, model_file, params, parq
 from pipeline.download import Unreachable
 from pipeline.errors import UserError
 from pipeline.files import read_yaml
-from pipeline.params import Http
+from pipeline.schema import Http
 from tests.conftest import ROOT
 from tests.test_torch_checkpoint import tensor, write
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from pipeline import params, paths, profiles
+from pipeline import params, paths, profiles, schema
 from pipeline.files import read_yaml
 from pipeline.params import UserError
 from tests.conftest import ROOT
@@ -164,7 +164,7 @@ def test_every_knob_has_its_meaning_beside_it():
     for line in (general + "\nevaluation:" + rest).splitlines():
         if re.match(r"\s*(- )?\w+: \S", line) and not re.match(r"\s*(url|path|package):", line):
             assert "#" in line or "subset" in line or line.strip() in ("train: null", "test: null"), line
-    for section in (params.Trunk, params.Network, params.Training):
+    for section in (schema.Trunk, schema.Network, schema.Training):
         for name in section.model_fields:
             prefix = section.__name__.lower()
             assert re.search(rf"# +{prefix}\.(\w+, )?{name}[ ,]", models), f"{prefix}.{name} is not explained"

@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline import cifar10, parquet, sources
 from pipeline.download import Unreachable
 from pipeline.errors import UserError
-from pipeline.params import LocalSource
+from pipeline.schema import LocalSource
 
 ORDER = ["data_batch_4.bin", "data_batch_3.bin", "data_batch_2.bin", "data_batch_5.bin", "data_batch_1.bin"]
 

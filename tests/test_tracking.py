@@ -7,7 +7,7 @@ import mlflow
 import numpy as np
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput
+from mlflow.entities import LoggedModelOutput, Metric
 
 from pipeline import runs, tracking
 from pipeline.attempts import Attempt
@@ -15,16 +15,7 @@ from pipeline.errors import UserError
 from pipeline.training import HISTORY
 from tests.conftest import ROOT
 
-
-@pytest.fixture(autouse=True)
-def store(tmp_path, monkeypatch, checked):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
-    tracking.connect(checked)
-    yield
-    while mlflow.active_run():
-        mlflow.end_run()
+pytestmark = pytest.mark.usefixtures("store")
 
 
 def status(run) -> str:
@@ -81,8 +72,8 @@ def interrupted(checked):
         client = MlflowClient()
         experiment = client.get_experiment_by_name(checked.tracking.experiment).experiment_id
         run_id = client.create_run(experiment, tags={"attempt": attempt}, run_name="custom_cnn").info.run_id
-        for name in ("loss", "val_loss"):
-            client.log_metric(run_id, name, ROW[name], step=1)
+        points = [Metric(metric, ROW[column], 0, 1) for metric, column in tracking.EPOCH.items()]
+        client.log_batch(run_id, metrics=points)
         return run_id
 
     return leave

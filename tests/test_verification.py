@@ -4,21 +4,17 @@ import contextlib
 import json
 import re
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
 import pytest
-from mlflow import MlflowClient
 
 from drills.files import small_model
 from pipeline import cached, registry, verification
 from pipeline.errors import UserError
 from pipeline.locked import Broken, Locked
-
-MODEL = "cifar10-classifier"
-CNN = "models/custom_cnn"
+from tests.tampering import CNN, FILES, MODEL, STORE, another_model, kept, replace, run_id
 
 
 @pytest.fixture(autouse=True)
@@ -28,28 +24,6 @@ def here(small, monkeypatch):
     mlflow.set_tracking_uri(small.store)
     for path in Path().glob("mlruns/artifacts/models/*/artifacts/data/model.keras"):
         path.chmod(0o644)
-
-
-@contextlib.contextmanager
-def kept(*paths: str) -> Iterator[None]:
-    """Put the store and these files back after the block."""
-    before = {path: Path(path).read_bytes() for path in paths}
-    with contextlib.closing(sqlite3.connect(":memory:")) as memory:
-        with contextlib.closing(sqlite3.connect("mlruns/mlflow.db")) as store:
-            store.backup(memory)
-        try:
-            yield
-        finally:
-            with contextlib.closing(sqlite3.connect("mlruns/mlflow.db")) as store:
-                memory.backup(store)
-            for path, content in before.items():
-                Path(path).unlink(missing_ok=True)
-                Path(path).write_bytes(content)
-
-
-def run_id(name: str = "ensemble") -> str:
-    folder = "ensemble" if name == "ensemble" else f"models/{name}"
-    return json.loads(Path(folder, "run.json").read_text())["run_id"]
 
 
 def lines(*subjects: str) -> list[str]:
@@ -115,107 +89,6 @@ def test_what_does_not_exist_is_a_users_error():
             lines(subject)
 
 
-def execute(statement: str, *values: str) -> None:
-    with contextlib.closing(sqlite3.connect("mlruns/mlflow.db")) as connection, connection:
-        assert connection.execute(statement, values).rowcount > 0
-
-
-def set_tag(key: str, value: str, name: str = "ensemble") -> None:
-    MlflowClient().set_tag(run_id(name), key, value)
-
-
-def another_version() -> str:
-    return str(MlflowClient().create_model_version(MODEL, "/nowhere").version)
-
-
-def replace(path: str, old: str, new: str) -> None:
-    """In a file that may be a link into DVC's cache."""
-    content = Path(path).read_text()
-    assert old in content
-    Path(path).unlink()
-    Path(path).write_text(content.replace(old, new, 1))
-
-
-def append(path: str) -> None:
-    content = Path(path).read_bytes()
-    Path(path).unlink()
-    Path(path).write_bytes(content + b"x")
-
-
-def another_model(path: str) -> None:
-    Path(path).unlink()
-    small_model(Path(path))
-
-
-def logged() -> str:
-    address = registry.champion(MODEL).tags["model_uri"].removeprefix("models:/")
-    return f"mlruns/artifacts/models/{address}/artifacts/data/model.keras"
-
-
-STORE = {
-    "the alias": (
-        lambda: MlflowClient().set_registered_model_alias(MODEL, "champion", another_version()),
-        "cifar10-classifier, champion",
-    ),
-    "the stage": (
-        lambda: MlflowClient().transition_model_version_stage(MODEL, "1", "Archived"),
-        "cifar10-classifier, champion",
-    ),
-    "the version's run": (
-        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "run_id", "0" * 32),
-        "version 1, tag run_id",
-    ),
-    "the version's model": (
-        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "model_uri", "models:/m-other"),
-        "version 1, tag model_uri",
-    ),
-    "the version's fingerprint": (
-        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "model.fingerprint", "0" * 64),
-        "version 1, tag model.fingerprint",
-    ),
-    "the version's figures": (
-        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "test_accuracy", "0.990000"),
-        "version 1, tag test_accuracy: 0.990000",
-    ),
-    "the version's candidate": (
-        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "candidate", "another"),
-        "version 1, tag candidate: another, .* in registry.json",
-    ),
-    "the version's commit": (
-        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "git.commit", "0" * 40),
-        "version 1, tag git.commit",
-    ),
-    "where the version lies": (
-        lambda: execute("update model_versions set storage_location = 'file:///elsewhere'"),
-        "version 1, location: who loads it gets file:///elsewhere",
-    ),
-    "the run": (lambda: MlflowClient().delete_run(run_id()), "has no run"),
-    "the run's end": (lambda: MlflowClient().set_terminated(run_id(), "KILLED"), "run \\w+: it is KILLED"),
-    "the run's stage": (lambda: set_tag("dvc.stage", "train@custom_cnn"), "models/custom_cnn/run.json"),
-    "the commit": (lambda: set_tag("git.commit", "0" * 40), "tag git.commit: the repository has no commit"),
-    "the code's hash": (lambda: set_tag("dep.pipeline/scoring.py", "0" * 32), "its pipeline/scoring.py has not MD5"),
-    "the images' hash": (lambda: set_tag("dep.data/test", "0" * 32), "tag dep.data/test"),
-    "a param": (
-        lambda: execute("update params set value = '21' where key = 'ensemble.rounds' and value = '20'"),
-        "param ensemble.rounds: 21 in the store, 20 in ensemble/run.json",
-    ),
-    "a metric": (
-        lambda: execute("update latest_metrics set value = 1 where key = 'validation_top3'"),
-        "metric validation_top3: 1.0",
-    ),
-    "a figure of the training": (
-        lambda: execute("update latest_metrics set value = 1 where key = 'train_seconds'"),
-        "metric train_seconds: 1.0",
-    ),
-    "the logged model's folder": (
-        lambda: execute("update logged_models set artifact_location = 'file:///elsewhere'"),
-        "version 1, location: .* its run logged file:///elsewhere",
-    ),
-    "a member": (lambda: MlflowClient().delete_run(run_id("custom_cnn")), "has no run"),
-    "a member's weights": (lambda: set_tag("weights.origin", "elsewhere", "custom_cnn"), "tag weights.origin"),
-}
-
-
 @pytest.mark.fault("tampered with, in the store")
 @pytest.mark.parametrize("what", STORE)
 def test_what_was_changed_in_the_store_is_caught(what, record_property):
@@ -225,45 +98,6 @@ def test_what_was_changed_in_the_store_is_caught(what, record_property):
         with pytest.raises(UserError, match=told) as caught:
             lines(*BOTH)
     record_property("seen", str(caught.value))
-
-
-FILES = {
-    "the logged model": (logged, another_model, "run \\w+, logged model: the fingerprint"),
-    "the model": (lambda: "ensemble/model.keras", another_model, "ensemble, out ensemble: it has MD5"),
-    "a member's model": (lambda: f"{CNN}/model.keras", append, f"out {CNN}"),
-    "the receipt": (
-        lambda: "ensemble/run.json",
-        lambda path: replace(path, run_id(), "0" * 32),
-        "has no run 0000",
-    ),
-    "the metrics": (
-        lambda: "metrics/ensemble.json",
-        lambda path: replace(path, '"accuracy": 0.', '"accuracy": 0.9'),
-        "out metrics/ensemble.json: it has MD5",
-    ),
-    "the recorded hash": (
-        lambda: "dvc.lock",
-        lambda path: replace(path, Locked.here().outs["data/train"], "0" * 32),
-        "prepare, out data/train: it has MD5",
-    ),
-    "the recorded params": (
-        lambda: "dvc.lock",
-        lambda path: replace(path, "rounds: 20", "rounds: 21"),
-        "param ensemble.rounds: 20 in the store, 21 in dvc.lock",
-    ),
-    "dvc.lock itself": (lambda: "dvc.lock", append, "dvc.lock: it is damaged"),
-    "the train images": (lambda: "data/train/images.npy", append, "prepare, out data/train"),
-    "the test labels": (lambda: "data/test/labels.npy", append, "prepare, out data/test"),
-    "a raw batch": (lambda: "data/raw/data_batch_3.bin", append, "download, out data/raw"),
-    "the manifest": (
-        lambda: "data/weights/custom_cnn/manifest.json",
-        lambda path: replace(path, "from scratch", "from itch"),
-        "weights@custom_cnn, out data/weights/custom_cnn",
-    ),
-    "the test probabilities": (lambda: "predictions/custom_cnn/test.npy", append, "out predictions/custom_cnn"),
-    "the history": (lambda: "plots/history/custom_cnn.csv", append, "out plots/history/custom_cnn.csv"),
-    "the code": (lambda: "pipeline/training.py", append, "dep pipeline/training.py"),
-}
 
 
 @pytest.mark.fault("tampered with, among the files")

@@ -5,7 +5,7 @@ import numpy as np
 from pipeline import cifar10, errors, model_file, paths, preflight
 from pipeline.console import verbosity
 from pipeline.files import fresh_folder, read_json, write_array, write_json
-from pipeline.params import Params
+from pipeline.schema import Params
 
 NEEDED = 10_000_000  # bytes
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline import cifar10, errors, paths, plots, preflight
 from pipeline.files import write_json
-from pipeline.params import Params
+from pipeline.schema import Params
 
 NEEDED = 200_000_000  # bytes
 

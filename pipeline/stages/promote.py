@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline import cifar10, errors, gate, lineage, paths, preflight, registry, results, runs, tracking
 from pipeline.files import checksum, read_json, write_json
-from pipeline.params import Params
+from pipeline.schema import Params
 
 SPLIT = "dep.data/validation"  # tag of a run: hash of the images that decide
 
@@ -18,7 +18,7 @@ def main() -> None:
     metric = params.registry.metric
     scores = {name: figures["validation"][metric] for name, figures in metrics.items()}
     winner = (max if metric == "accuracy" else min)(scores, key=scores.get)
-    folder = paths.ENSEMBLE if winner == "ensemble" else paths.MODELS / winner
+    folder = paths.candidate(winner)
     receipt = read_json(folder / "run.json")
 
     tracking.connect(params)

@@ -5,7 +5,7 @@ import resource
 from pipeline import cifar10, errors, lineage, manifest, model_file, paths, preflight
 from pipeline.attempts import attempt
 from pipeline.files import fresh_folder, read_json, replacing, write_array, write_json
-from pipeline.params import Params
+from pipeline.schema import Params
 
 NEEDED = 300_000_000  # bytes
 

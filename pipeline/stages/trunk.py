@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline import cifar10, errors, manifest, paths, preflight
 from pipeline.files import checksum, fresh_folder, write_json
-from pipeline.params import Params
+from pipeline.schema import Params
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline import errors, paths, preflight, pretrained
 from pipeline.files import checksum, read_json, replacing, write_json
-from pipeline.params import Params
+from pipeline.schema import Params
 
 
 def main() -> None:

@@ -1,0 +1,221 @@
+"""What params.yaml may hold: names, types and ranges, strict and frozen."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Shift = Annotated[int, Field(ge=0, le=8)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class LocalSource(Section):
+    type: Literal["local"]
+    path: str
+
+
+class ArchiveSource(Section):
+    type: Literal["archive"]
+    url: Annotated[str, Field(pattern="^https?://")]
+
+
+class NpmSource(Section):
+    type: Literal["npm"]
+    package: str
+
+
+class ParquetFile(Section):
+    url: Annotated[str, Field(pattern="^https?://")]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class ParquetSource(Section):
+    type: Literal["parquet"]
+    train: ParquetFile
+    test: ParquetFile
+
+
+Source = Annotated[LocalSource | ArchiveSource | NpmSource | ParquetSource, Field(discriminator="type")]
+
+
+class Subset(Section):
+    train: Count | None
+    test: Count | None
+
+
+class Data(Section):
+    sources: Annotated[list[Source], Field(min_length=1)]
+    validation_images: Annotated[int, Field(ge=10, le=25_000)]
+    subset: Subset
+
+
+class Duplicates(Section):
+    outlines: Fraction
+    outlines_and_pixels: Fraction
+    pixels: Fraction
+
+
+class Http(Section):
+    connect_timeout: Positive
+    read_timeout: Positive
+    retries: Annotated[int, Field(ge=0)]
+    backoff: Annotated[float, Field(ge=0)]
+
+
+class Weights(Section):
+    folder: str
+    mirrors: list[Annotated[str, Field(pattern="^https?://")]]
+    on_unreachable: Literal["skip", "fail"]
+
+
+class Compute(Section):
+    precision: Literal["auto", "float32", "bfloat16"]
+    xla: bool
+
+
+class WeightsFile(Section):
+    """A file of ImageNet weights that the project knows by its checksum."""
+
+    file: str
+    origin: str
+    official: bool
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
+    url: Annotated[str, Field(pattern="^https?://")] | None = None
+    wheel: Annotated[str, Field(pattern="^[^=]+==[^=]+$")] | None = None
+
+    @model_validator(mode="after")
+    def _one_checksum(self):
+        if (self.sha256 is None) == (self.md5 is None):
+            raise ValueError("give one checksum, sha256 or md5")
+        return self
+
+    @property
+    def algorithm(self) -> str:
+        return "sha256" if self.sha256 else "md5"
+
+    @property
+    def digest(self) -> str:
+        return self.sha256 or self.md5
+
+
+class Trunk(Section):
+    resolution: Annotated[int, Field(ge=32, le=512)]
+    cut: str | None
+    views: Annotated[int, Field(ge=1, le=16)]
+    shift: Shift
+
+
+class Network(Section):
+    widths: Annotated[list[Count], Field(min_length=3, max_length=3)]
+    depth: Literal[2, 3]
+    activation: Literal["relu", "silu", "gelu"]
+
+
+class Training(Section):
+    epochs: Count
+    batch_size: Count
+    optimizer: Literal["sgd", "adamw"]
+    learning_rate: Positive
+    start: Fraction
+    peak_at: Annotated[float, Field(gt=0, lt=1)]
+    end: Fraction
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    bias_factor: Positive
+    first_layer: Annotated[float, Field(gt=0, le=1)]
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    shift: Shift
+    cutmix: Fraction
+    small: Annotated[int, Field(ge=16, le=512)]
+    small_share: Annotated[float, Field(ge=0, lt=1)]
+    patience: Count
+    views: Literal[1, 2, 6]
+
+
+class Model(Section):
+    """An architecture's entry. Either it has weights and a trunk, or a network to be trained from scratch."""
+
+    weights: list[WeightsFile]
+    trunk: Trunk | None
+    network: Network | None
+    training: Training
+
+    @model_validator(mode="after")
+    def _scratch_or_transfer(self):
+        if bool(self.weights) != (self.trunk is not None) or bool(self.weights) == (self.network is not None):
+            raise ValueError("give weights and a trunk (network: null), or a network (weights: [], trunk: null)")
+        side = self.trunk.resolution if self.trunk else 32
+        if self.training.small > side:
+            raise ValueError(f"training.small is {self.training.small}: more than the {side} pixels of whole images")
+        if self.network and (self.training.ema or self.training.dropout):
+            raise ValueError("training.ema and training.dropout are for pretrained networks: give 0.0")
+        return self
+
+    @model_validator(mode="after")
+    def _cut_or_whole(self):
+        trunk, training = self.trunk, self.training
+        if trunk is None:
+            return self
+        if trunk.cut:
+            if training.shift or training.cutmix or training.small_share:
+                raise ValueError("with trunk.cut, training.shift, cutmix and small_share do nothing: give 0")
+        elif trunk.views > 1 or trunk.shift:
+            raise ValueError("without a cut no views are cached: give trunk.views: 1 and trunk.shift: 0")
+        elif trunk.resolution % 32 or training.small % 32:
+            raise ValueError("without a cut, trunk.resolution and training.small must be multiples of 32 pixels")
+        return self
+
+
+class Evaluation(Section):
+    batch_size: Count
+    ece_bins: Count
+
+
+class Ensemble(Section):
+    rounds: Count
+
+
+class Tracking(Section):
+    experiment: Annotated[str, Field(min_length=1)]
+    system_metrics_interval: Positive
+    timeout: Positive
+
+
+class Registry(Section):
+    model: Annotated[str, Field(pattern=r"^[\w.-][\w. -]*$")]  # MLflow takes no slash and no colon
+    metric: Literal["accuracy", "nll"]
+
+
+class Gate(Section):
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    minimum_effect: Fraction
+    class_margin: Fraction
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    resamples: Annotated[int, Field(ge=100)]
+    ece_limit: Positive | None
+    size_limit_mb: Positive | None
+    latency_limit: Positive | None
+
+
+class Params(Section):
+    profile: str
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    data: Data
+    duplicates: Duplicates
+    http: Http
+    weights: Weights
+    compute: Compute
+    models: Annotated[dict[str, Model], Field(min_length=1)]
+    evaluation: Evaluation
+    ensemble: Ensemble
+    tracking: Tracking
+    registry: Registry
+    gate: Gate
