@@ -1,4 +1,4 @@
-"""`python -m pipeline COMMAND`: what people do besides `dvc repro`. A command is a module of pipeline/commands."""
+"""`pipeline COMMAND`: what people do besides `dvc repro`. A command is a module of pipeline/commands."""
 
 import importlib
 import pkgutil
@@ -27,5 +27,10 @@ def main() -> None:
     """Look after the results of `dvc repro`. Run it from the repository's root."""
 
 
+def entry() -> None:
+    """The program `pipeline`."""
+    errors.run(lambda: main(prog_name="pipeline"), interrupted="what was done is kept; run the command again")
+
+
 if __name__ == "__main__":
-    errors.run(lambda: main(prog_name="python -m pipeline"))
+    entry()

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import TextIO
 
 from tqdm import tqdm
 
@@ -12,11 +13,15 @@ def verbosity() -> int:
 
 
 class Progress(tqdm):
-    """A tqdm bar on a terminal; otherwise a line every tenth of the way, with the time left."""
+    """A tqdm bar on a terminal; otherwise a line every tenth of the way, with the time left.
 
-    def __init__(self, name: str, total: int | None, unit: str, start: int = 0):
+    `file`: where to, standard output unless that is for results.
+    """
+
+    def __init__(self, name: str, total: int | None, unit: str, start: int = 0, file: TextIO | None = None):
+        self._file = file or sys.stdout
         super().__init__(
-            desc=name, total=total, initial=start, unit=unit, unit_scale=True, file=sys.stdout, disable=None
+            desc=name, total=total, initial=start, unit=unit, unit_scale=True, file=self._file, disable=None
         )
         self._name, self._whole, self._done, self._said, self._start = name, total, start, start, start
         self._began = time.perf_counter()
@@ -29,4 +34,4 @@ class Progress(tqdm):
         self._said = self._done
         seconds = time.perf_counter() - self._began
         left = seconds * (self._whole - self._done) / (self._done - self._start)
-        print(f"{self._name}: {self._done / self._whole:.0%}, {left:.0f} s left", flush=True)
+        print(f"{self._name}: {self._done / self._whole:.0%}, {left:.0f} s left", file=self._file, flush=True)

@@ -24,8 +24,8 @@ class UserError(Exception):
         super().__init__(_one_line(message))
 
 
-def run(command: Callable[[], None]) -> None:
-    """Run a command and exit: 0, 1 after one line on stderr, or 130 after Ctrl-C.
+def run(command: Callable[[], None], interrupted: str = "run `dvc repro` to go on") -> None:
+    """Run a command and exit: 0, 1 after one line on stderr, or 130 after Ctrl-C, whose line ends with `interrupted`.
 
     SIGTERM is turned into the same orderly interruption as Ctrl-C, so that a stopped job closes its MLflow run.
     """
@@ -43,7 +43,7 @@ def run(command: Callable[[], None]) -> None:
             _fail(f"{error.filename} is missing: `dvc repro` makes it")
         raise
     except KeyboardInterrupt:
-        print("interrupted: run `dvc repro` to go on", file=sys.stderr)
+        print(f"interrupted: {interrupted}", file=sys.stderr)
         sys.exit(130)
 
 

@@ -167,9 +167,7 @@ def _stages(content: bytes) -> dict[str, dict]:
         return stages
     except (YAMLError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise Broken(
-            str(LOCK), f"it is damaged ({reason}): `python -m pipeline mend`, or `git checkout {LOCK}`"
-        ) from None
+        raise Broken(str(LOCK), f"it is damaged ({reason}): `pipeline mend`, or `git checkout {LOCK}`") from None
 
 
 def _md5(path: Path) -> str | None:

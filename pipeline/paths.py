@@ -36,8 +36,12 @@ REPORTS = Path(
     "reports"
 )  # data.json, duplicates, results.md, pictures; a folder a candidate: confusion.csv, report.csv
 REGISTRY = Path("registry.json")
+EXPORTS = Path("exports")  # a folder a model that was exported: what is shipped of it
+EXPORTED = REPORTS / "exports.json"  # what was measured of each, shipped or not
+MODEL_CARD = REPORTS / "model_card.md"  # of the version in registry.json
+PAGE = REPORTS / "report.html"
 # The top of everything that the graph makes.
-MADE = {path.parts[0] for path in (RAW, MODELS, PREDICTIONS, ENSEMBLE, METRICS, HISTORY, REPORTS, REGISTRY)}
+MADE = {path.parts[0] for path in (RAW, MODELS, PREDICTIONS, ENSEMBLE, METRICS, HISTORY, REPORTS, REGISTRY, EXPORTS)}
 
 CHECKPOINTS = Path("checkpoints")  # a folder a stage: what it goes on from after it was killed
 LOCK_KEPT = CHECKPOINTS / "dvc.lock"  # as it was when the last stage began

@@ -31,7 +31,7 @@ def check() -> params.Params:
 
 
 def _keep_lock() -> None:
-    """Keep dvc.lock, which DVC has just read, for `python -m pipeline mend`: DVC writes it in place."""
+    """Keep dvc.lock, which DVC has just read, for `pipeline mend`: DVC writes it in place."""
     lock = Path("dvc.lock")
     if "DVC_STAGE" in os.environ and lock.exists():
         with replacing(paths.LOCK_KEPT) as temporary:

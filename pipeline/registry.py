@@ -58,9 +58,7 @@ def resolve(model: str, address: str) -> ModelVersion:
     for version in versions(model):
         if address in (str(version.version), version.current_stage, *(f"@{alias}" for alias in version.aliases)):
             return version
-    raise UserError(
-        f"{model} has no version, alias or stage {address}: `python -m pipeline history` shows what there is"
-    )
+    raise UserError(f"{model} has no version, alias or stage {address}: `pipeline history` shows what there is")
 
 
 def standing(model: str) -> dict[str, str | None]:
@@ -132,7 +130,7 @@ def rollback(model: str, version: str | None, why: str) -> str:
     if version is None:
         version = previous(seen)
         if version is None:
-            raise UserError(f"{model} had no champion before: `python -m pipeline history` shows what there was")
+            raise UserError(f"{model} had no champion before: `pipeline history` shows what there was")
     elif version not in {entry[side] for entry in seen for side in ("from", "to") if entry["action"] != "refuse"}:
         raise UserError(f"{model} version {version} was never champion: promote it instead")
     promote(model, version, why, seen, "rollback")
@@ -180,7 +178,7 @@ def _change(model: str, action: str, version: str, why: str, seen: list[dict]) -
             other = journal.read(model)[-1]
             raise UserError(
                 f"{other['who']} changed {model} meanwhile ({other['action']} of version {other['to']}): look at "
-                "`python -m pipeline history` and decide again"
+                "`pipeline history` and decide again"
             ) from None
     _settled(model)
     return current

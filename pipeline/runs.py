@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Run, RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from pipeline import lineage, tracking
 from pipeline.attempts import Attempt
@@ -67,6 +68,22 @@ def resume(run_id: str, stage: str) -> Iterator[mlflow.ActiveRun]:
 
 
 @contextlib.contextmanager
+def child(parent: str, name: str, tags: dict[str, str]) -> Iterator[mlflow.ActiveRun]:
+    """A run below the run with the id `parent`, in its experiment; those of the same name there are deleted.
+
+    Raises UserError if the store has no such parent.
+    """
+    above, client = find(parent), MlflowClient()
+    for old in _tagged(MLFLOW_PARENT_RUN_ID, above.info.run_id):
+        if old.info.run_name == name:
+            client.delete_run(old.info.run_id)
+    tags = {"host": platform.node(), MLFLOW_PARENT_RUN_ID: above.info.run_id} | tags
+    begun = client.create_run(above.info.experiment_id, tags=tags, run_name=name)
+    with _ending(mlflow.start_run(run_id=begun.info.run_id)) as run:
+        yield run
+
+
+@contextlib.contextmanager
 def restore(receipt: dict) -> Iterator[mlflow.ActiveRun]:
     """A run as its receipt says it was, tagged as restored; the block adds what files know."""
     client = MlflowClient()
@@ -85,12 +102,12 @@ def restore(receipt: dict) -> Iterator[mlflow.ActiveRun]:
 
 
 def find(run_id: str) -> Run:
-    """The run of a receipt, or what `python -m pipeline restore` made of it. Raises UserError if there is neither."""
+    """The run of a receipt, or what `pipeline restore` made of it. Raises UserError if there is neither."""
     run = look_for(run_id)
     if run is None:
         raise UserError(
             f"the store {mlflow.get_tracking_uri()} has no run {run_id}: point {TRACKING} at the store that has it, or "
-            "tell it again from the files with `python -m pipeline restore`"
+            "tell it again from the files with `pipeline restore`"
         )
     return run
 

@@ -205,6 +205,22 @@ class Gate(Section):
     latency_limit: Positive | None
 
 
+class Limits(Section):
+    """What an exported model must keep to, measured on validation images that did not calibrate it."""
+
+    agreement: Fraction
+    accuracy_drop: Fraction
+    size_mb: Positive | None
+    latency_ms: Positive | None
+
+
+class Export(Section):
+    margin: Fraction
+    calibration_images: Annotated[int, Field(ge=10)]
+    latency_images: Annotated[int, Field(ge=10)]
+    limits: Limits
+
+
 class Params(Section):
     profile: str
     seed: Annotated[int, Field(ge=0, lt=2**31)]
@@ -219,3 +235,10 @@ class Params(Section):
     tracking: Tracking
     registry: Registry
     gate: Gate
+    export: Export
+
+    @model_validator(mode="after")
+    def _images_that_did_not_calibrate(self):
+        if self.export.calibration_images >= self.data.validation_images:
+            raise ValueError("export.calibration_images must be less than data.validation_images: the others measure")
+        return self

@@ -79,7 +79,7 @@ def open_experiment(name: str) -> str:
     ):
         raise UserError(
             f"{store} was {place.removeprefix('file://').removesuffix(f'/{ARTIFACTS}')} when it was made: "
-            f"`python -m pipeline relocate {shlex.quote(str(store))}` mends a store that was moved"
+            f"`pipeline relocate {shlex.quote(str(store))}` mends a store that was moved"
         )
     return found.experiment_id
 
@@ -160,6 +160,11 @@ def delete_model(run: Run) -> None:
 def log_json(name: str, value: dict, run_id: str) -> None:
     """Write an artifact of a run that has ended."""
     MlflowClient().log_text(run_id, json.dumps(value, indent=2) + "\n", name)
+
+
+def log_file(file: Path, run_id: str) -> None:
+    """Log a file as an artifact at the top of a run that has ended."""
+    MlflowClient().log_artifact(run_id, str(file))
 
 
 def artifact(run_id: str, name: str, folder: Path) -> Path | None:

@@ -76,7 +76,7 @@ def _version(version, here: Locked) -> Iterator[Line]:
     marks = registry.standing(version.name)
     if len(set(marks.values())) > 1:
         said = ", ".join(f"{mark}: {number or 'none'}" for mark, number in marks.items())
-        raise Broken(f"{version.name}, champion", f"{said}; `python -m pipeline history` puts them in step")
+        raise Broken(f"{version.name}, champion", f"{said}; `pipeline history` puts them in step")
     run_id, address = version.tags.get("run_id"), version.tags.get("model_uri")
     if run_id is None or run_id != version.run_id:
         raise Broken(f"{link}, tag run_id", f"{run_id}, but the version is of run {version.run_id}")

@@ -168,8 +168,8 @@ def test_the_trunk_is_computed_again_when_what_it_is_made_of_changed(where, old,
 
 def test_the_champion_loads_where_this_package_is_not_and_gives_the_recorded_accuracy(workspace, metrics):
     code = (
-        "import importlib.util, os, sys, mlflow, numpy as np\n"
-        "assert importlib.util.find_spec('pipeline') is None\n"
+        "import os, sys, mlflow, numpy as np\n"
+        "sys.modules['pipeline'] = None  # whoever imports it fails\n"
         "images, labels = np.load(sys.argv[1] + '/images.npy'), np.load(sys.argv[1] + '/labels.npy')\n"
         "by_stage, by_alias = [mlflow.pyfunc.load_model(uri).predict(images) for uri in sys.argv[2:]]\n"
         "assert np.array_equal(by_stage, by_alias)\n"

@@ -28,7 +28,7 @@ def moved(small, tmp_path, monkeypatch) -> Path:
 
 @pytest.mark.fault("a store that was moved")
 def test_the_champion_loads_by_alias_and_stage_and_gives_the_same(moved, small, checked):
-    with pytest.raises(UserError, match=r"`python -m pipeline relocate '/.*/second place/mlruns'` mends"):
+    with pytest.raises(UserError, match=r"`pipeline relocate '/.*/second place/mlruns'` mends"):
         tracking.connect(checked)
     ((old, changed),) = relocation.relocate(moved).items()
     assert old == moved.parent.parent / "first place/mlruns"

@@ -60,7 +60,7 @@ def test_evaluation_goes_on_with_the_run_of_the_training():
 
 
 def test_a_run_that_the_store_does_not_have_is_a_users_error():
-    with pytest.raises(UserError, match=r"has no run .*python -m pipeline restore"):
+    with pytest.raises(UserError, match=r"has no run .*pipeline restore"):
         runs.resume("0" * 32, "evaluate@custom_cnn").__enter__()
 
 

@@ -1,1 +1,1 @@
-"""One short module for each command of `python -m pipeline`: its `command`, made with click."""
+"""One short module for each command of `pipeline`: its `command`, made with click."""

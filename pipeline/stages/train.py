@@ -1,8 +1,6 @@
 """Stage `train@ARCH`: trains one architecture, in one MLflow run, and saves the model that will be served."""
 
-import resource
-
-from pipeline import cifar10, errors, lineage, manifest, model_file, paths, preflight
+from pipeline import cifar10, errors, lineage, manifest, model_file, paths, preflight, usage
 from pipeline.attempts import attempt
 from pipeline.files import fresh_folder, read_json, replacing, write_array, write_json
 from pipeline.schema import Params
@@ -54,7 +52,8 @@ def train(name: str, params: Params, weights: dict) -> None:
             "epochs": len(trained.history),
             "train_seconds": trained.seconds + trunk_seconds,
             "trunk_seconds": trunk_seconds,
-            "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,  # Linux counts in KiB
+            "trunk_cpu_seconds": trunk.get("cpu_seconds", 0.0),
+            **usage.spent(),
             "temperature": trained.temperature,
             "parameters": trained.model.count_params(),
         }

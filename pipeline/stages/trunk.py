@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline import cifar10, errors, manifest, paths, preflight
+from pipeline import cifar10, errors, manifest, paths, preflight, usage
 from pipeline.files import checksum, fresh_folder, write_json
 from pipeline.schema import Params
 
@@ -42,7 +42,7 @@ def compute(name: str, params: Params) -> None:
     cache(frozen, views, (settings.views, len(train)), folder / "train.npy")
     cache(frozen, [validation], (1, len(validation)), folder / "validation.npy")
     made = {"cached": True, "activation": frozen.output_shape[1:], "device": used.name, "precision": used.precision}
-    made |= {"seconds": time.perf_counter() - began}
+    made |= {"seconds": time.perf_counter() - began} | usage.spent()
     made |= {"sha256": {path.name: checksum(path) for path in sorted(folder.glob("*.npy"))}}
     write_json(folder / "trunk.json", made)
 
