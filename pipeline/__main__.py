@@ -2,34 +2,75 @@
 
 import importlib
 import pkgutil
+import sys
 
 import click
 
-from pipeline import commands, errors
+from pipeline import commands, errors, terminal
+
+INTERRUPTED = "run the command again"
 
 
 class Commands(click.Group):
     """Finds a command's module by its name, and imports it when it is asked for."""
 
-    def list_commands(self, context: click.Context) -> list[str]:
-        return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+    context_class = terminal.Context
+
+    def __init__(self, **settings):
+        names = [module.name for module in pkgutil.iter_modules(commands.__path__)]
+        super().__init__(commands=dict.fromkeys(names), **settings)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        return (
-            importlib.import_module(f"{commands.__name__}.{name}").command
-            if name in self.list_commands(context)
-            else None
-        )
+        if name not in self.commands:
+            return None
+        command = importlib.import_module(f"{commands.__name__}.{name}").command
+        command.context_class = terminal.Context
+        return command
 
 
-@click.command(cls=Commands, name="pipeline")
+EXIT = """
+\b
+Exit status:
+  0    all was done
+  1    an error, which a line on stderr names; what was verified does not hold
+  2    wrong usage
+  3    predict: some files could not be read, the others were done
+  130  interrupted by Ctrl-C or SIGTERM
+"""
+EXAMPLES = """
+\b
+Examples:
+  pipeline predict photos
+  pipeline history --json
+  pipeline lineage @champion
+"""
+
+
+@click.command(cls=Commands, name="pipeline", epilog=EXAMPLES + EXIT)
+@click.version_option(package_name="cifar10-mlops", message="%(prog)s %(version)s")
 def main() -> None:
-    """Look after the results of `dvc repro`. Run it from the repository's root."""
+    """Use and look after what `dvc repro` made. Run it from the repository's root."""
 
 
 def entry() -> None:
     """The program `pipeline`."""
-    errors.run(lambda: main(prog_name="pipeline"), interrupted="what was done is kept; run the command again")
+    sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
+    errors.run(_run, interrupted=INTERRUPTED)
+
+
+def _run() -> None:
+    try:
+        status = main(prog_name="pipeline", standalone_mode=False, color=terminal.color())
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        click.echo(terminal.usage_error(error), err=True, color=terminal.color())
+        sys.exit(error.exit_code)
+    except click.Abort:  # Ctrl-C, of which click makes an error like others
+        raise KeyboardInterrupt from None
+    if status:
+        sys.exit(status)
 
 
 if __name__ == "__main__":

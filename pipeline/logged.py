@@ -38,8 +38,17 @@ def served(version: ModelVersion) -> str:
 
 def fetch_keras(model_uri: str, folder: Path) -> Path | None:
     """The Keras file of a logged model, fetched into `folder`; None if it is not there."""
-    address = f"{place(model_uri)}/data/model.keras"
+    return _fetch(place(model_uri), folder)
+
+
+def fetch_served(version: ModelVersion, folder: Path) -> Path | None:
+    """The Keras file that a registered version gives to whoever loads it, the same way."""
+    return _fetch(served(version), folder)
+
+
+def _fetch(address: str, folder: Path) -> Path | None:
     try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(folder)))
+        found = mlflow.artifacts.download_artifacts(artifact_uri=f"{address}/data/model.keras", dst_path=str(folder))
     except (MlflowException, OSError):
         return None
+    return Path(found)

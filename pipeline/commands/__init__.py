@@ -1,1 +1,24 @@
-"""One short module for each command of `pipeline`: its `command`, made with click."""
+"""One short module for each command of `pipeline`: its `command`, made with click. Here is what several of them share.
+
+A command imports what it needs when it runs: MLflow and TensorFlow take seconds, and `--help` does without.
+"""
+
+from collections.abc import Callable
+
+import click
+from click.shell_completion import CompletionItem
+
+MARKS = ("@champion", "@challenger", "Production", "Staging")  # aliases and stages that versions have here
+
+as_json = click.option("--json", "as_json", is_flag=True, help="For a program to read.")
+why = click.option("--why", required=True, metavar="TEXT", help="The reason, kept in the history.")
+
+
+def completing(*words: str) -> Callable[..., list[CompletionItem]]:
+    """Completes an argument or option by one of the words, or by a file's name if none begins like that."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        found = [CompletionItem(word) for word in words if word.startswith(incomplete)]
+        return found or [CompletionItem(incomplete, type="file")]
+
+    return complete

@@ -1,10 +1,18 @@
 import click
 
+from pipeline.commands import as_json
+
 
 @click.command
-@click.option("--json", "as_json", is_flag=True, help="For a program to read.")
+@as_json
 def command(as_json: bool) -> None:
-    """Who made which version champion or challenger, when and why."""
+    """Who made which version champion or challenger, and why.
+
+    \b
+    Examples:
+      pipeline history
+      pipeline history --json
+    """
     import json
 
     from tabulate import tabulate

@@ -1,14 +1,31 @@
 import click
 
+from pipeline.commands import MARKS, as_json, completing
+
+
+def _subjects(*incomplete) -> list:
+    """Completes a subject; runs and versions would have to be asked for."""
+    from pipeline.params import architectures
+
+    stages = [f"{stage}@{name}" for stage in ("train", "evaluate") for name in architectures()]
+    return completing(*MARKS, "dvc.lock", "ensemble", *stages)(*incomplete)
+
 
 @click.command
-@click.argument("subject")
-@click.option("--json", "as_json", is_flag=True, help="For a program to read.")
+@click.argument("subject", shell_complete=_subjects)
+@as_json
 def command(subject: str, as_json: bool) -> None:
-    """Where SUBJECT comes from, and what came of it: every link is verified, hashes are computed anew.
+    """Where SUBJECT comes from, and what came of it, verified.
 
     SUBJECT is a version, an alias (@champion), a stage (Production), a run, a stage of dvc.lock (train@custom_cnn),
-    dvc.lock, or a .keras file. The first link that does not hold is named, and ends the command.
+    dvc.lock, or a .keras file. Hashes are computed anew. The first link that does not hold is named, and ends the
+    command.
+
+    \b
+    Examples:
+      pipeline lineage @champion
+      pipeline lineage train@custom_cnn
+      pipeline lineage downloads/model.keras --json
     """
     import json
 

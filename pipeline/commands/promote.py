@@ -1,18 +1,32 @@
 import click
 
+from pipeline.commands import as_json, why
+
 
 @click.command
 @click.argument("version")
-@click.option("--why", required=True, help="The reason, kept in the history.")
-def command(version: str, why: str) -> None:
-    """Make VERSION of the registered model the champion, whatever the gate said."""
+@why
+@as_json
+def command(version: str, why: str, as_json: bool) -> None:
+    """Make VERSION the champion, whatever the gate said.
+
+    VERSION is a number of the registered model. It gets alias `champion` and stage `Production`.
+
+    \b
+    Examples:
+      pipeline promote 3 --why "asked for by the customer"
+    """
+    import json
+
     from pipeline import preflight, registry, tracking
 
     params = preflight.check()
     tracking.connect(params)
     model = params.registry.model
     before = registry.promote(model, version, why, registry.history(model))
-    if before == version:
+    if as_json:
+        click.echo(json.dumps({"model": model, "champion": version, "before": before}))
+    elif before == version:
         click.echo(f"{model} version {version} is champion already")
     else:
         click.echo(f"{model} version {version} is champion; before it was {before or 'none'}")

@@ -3,7 +3,14 @@ import click
 
 @click.command
 def command() -> None:
-    """Tell an empty or lost MLflow store again what the files know. Doing it again adds nothing."""
+    """Tell an empty or lost MLflow store what the files know.
+
+    Runs, epochs, models and the version are made again from what `dvc pull` brings. Doing it again adds nothing.
+
+    \b
+    Examples:
+      dvc pull --allow-missing && pipeline restore
+    """
     from pipeline import preflight, restoring, tracking
 
     tracking.connect(preflight.check())

@@ -1,14 +1,28 @@
 import click
 
+from pipeline.commands import as_json, why
+
 
 @click.command
 @click.argument("version", required=False)
-@click.option("--why", required=True, help="The reason, kept in the history.")
-def command(version: str | None, why: str) -> None:
-    """Make the champion before the present one champion again, or VERSION, which once was."""
+@why
+@as_json
+def command(version: str | None, why: str, as_json: bool) -> None:
+    """Make the champion before this one champion again.
+
+    Or VERSION, which once was champion. Rolling back again goes further back.
+
+    \b
+    Examples:
+      pipeline rollback --why "worse in use"
+      pipeline rollback 1 --why "the last one that worked"
+    """
+    import json
+
     from pipeline import preflight, registry, tracking
 
     params = preflight.check()
     tracking.connect(params)
-    back = registry.rollback(params.registry.model, version, why)
-    click.echo(f"{params.registry.model} version {back} is champion")
+    model = params.registry.model
+    back = registry.rollback(model, version, why)
+    click.echo(json.dumps({"model": model, "champion": back}) if as_json else f"{model} version {back} is champion")

@@ -1,0 +1,103 @@
+"""A model, from wherever it is kept, as a function: images uint8 (N, 32, 32, 3) to probabilities float32 (N, 10)."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import model_file
+from pipeline.errors import UserError
+
+Model = Callable[[np.ndarray], np.ndarray]
+IMAGES, PROBABILITIES = (None, 32, 32, 3), (None, 10)  # shapes
+
+
+def check(address: str) -> None:
+    """Raise UserError if it names a file that is not there, or of another kind. Imports nothing, and reads nothing."""
+    path = Path(address)
+    if path.suffix in FILES:
+        if not path.is_file():
+            raise UserError(f"{path} is no file")
+    elif path.suffix or len(path.parts) > 1:
+        raise UserError(
+            f"{path} is no {', '.join(FILES)} file, and no version, alias (@champion) or stage (Production)"
+        )
+
+
+def load(address: str) -> tuple[str, Model]:
+    """A model and how to call it in a message. `address`: a file, or a version, alias or stage in the registry.
+
+    Raises UserError as `check`, if there is no such version, or if the model takes or gives something else.
+    """
+    check(address)
+    path = Path(address)
+    return (address, FILES[path.suffix](path)) if path.suffix else _registered(address)
+
+
+def _registered(address: str) -> tuple[str, Model]:
+    from pipeline import logged, preflight, registry, tracking  # MLflow takes seconds, and files do without
+
+    params = preflight.check()
+    tracking.connect(params)
+    version = registry.resolve(params.registry.model, address)
+    name = f"{version.name} version {version.version}"
+    with tempfile.TemporaryDirectory() as folder:
+        path = logged.fetch_served(version, Path(folder))
+        if path is None:
+            raise UserError(f"{name} has no Keras file: `pipeline lineage {version.version}` says what is wrong")
+        return name, _keras(path)
+
+
+def _keras(path: Path) -> Model:
+    model = model_file.load(path)
+    _require(path, [getattr(model, "input_shape", None)], [getattr(model, "output_shape", None)])
+    return model.predict_on_batch
+
+
+def _litert(path: Path) -> Model:
+    """A LiteRT file takes one image after the other."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(str(path))
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise _refused(path, error) from None
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    _require(path, *[[(None, *entry["shape"][1:]) for entry in entries] for entries in (inputs, outputs)])
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        found = []
+        for image in images:
+            interpreter.set_tensor(inputs[0]["index"], image[None])
+            interpreter.invoke()
+            found.append(interpreter.get_tensor(outputs[0]["index"])[0])
+        return np.array(found)
+
+    return predict
+
+
+def _onnx(path: Path) -> Model:
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no class in common
+        raise _refused(path, error) from None
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    _require(path, *[[(None, *entry.shape[1:]) for entry in entries] for entries in (inputs, outputs)])
+    return lambda images: session.run(None, {inputs[0].name: images})[0]
+
+
+def _require(path: Path, inputs: list, outputs: list) -> None:
+    """Raise UserError unless these are the shapes, but for the number of images, of one input and one output."""
+    if inputs != [IMAGES] or outputs != [PROBABILITIES]:
+        raise UserError(f"{path} takes {inputs} and gives {outputs}: a model of images {IMAGES} is needed")
+
+
+def _refused(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} is no model to be loaded: {error}"[:300])
+
+
+FILES = {".keras": _keras, ".tflite": _litert, ".onnx": _onnx}
