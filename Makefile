@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro smoke test drill fuzz bench lint audit ui readme lock
+.PHONY: help repro smoke test drill fuzz bench lint audit ui serve readme lock
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,9 @@ ui: $(INSTALLED) ## MLflow's pages on http://127.0.0.1:5000
 	@case "$$MLFLOW_TRACKING_URI" in http*) echo "MLflow: $$MLFLOW_TRACKING_URI"; exit 0 ;; esac; \
 	echo "MLflow: http://127.0.0.1:$${PORT:-5000}"; \
 	exec mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db}
+
+serve: $(INSTALLED) ## the Production model over HTTP, and a page to try it, on http://127.0.0.1:5001
+	@exec pipeline serve --port $${PORT:-5001}
 
 readme: $(INSTALLED) ## write reports/results.md into the README
 	python -m pipeline.readme

@@ -6,9 +6,12 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.environment_variables import MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
 
 from pipeline import tracking
+
+REQUEST_TIMEOUT = 600  # seconds
 
 
 def runs_of(fingerprint: str) -> list[Run]:
@@ -34,6 +37,20 @@ def served(version: ModelVersion) -> str:
         return MlflowClient().get_model_version_download_uri(version.name, version.version)
     except MlflowException as error:
         raise tracking.failed(error) from error
+
+
+def scoring(place: str):
+    """MLflow's scoring server (an ASGI application) of the model that lies in a place, and that model in Keras.
+
+    Its limit of a request's time is raised: under load a request waits for those before it.
+    """
+    import keras
+    from mlflow.pyfunc import scoring_server
+
+    MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT.set(REQUEST_TIMEOUT)
+    keras.config.disable_interactive_logging()  # or each prediction would draw a bar
+    loaded = mlflow.pyfunc.load_model(place)
+    return scoring_server.init(loaded), loaded.get_raw_model()
 
 
 def fetch_keras(model_uri: str, folder: Path) -> Path | None:

@@ -10,6 +10,7 @@ import mlflow
 import numpy as np
 import pytest
 import yaml
+from playwright.sync_api import sync_playwright
 
 import pipeline  # noqa: F401  sets what TensorFlow reads at its first import
 from pipeline import cifar10, manifest, params, pretrained, smoke, sources, tracking
@@ -57,7 +58,7 @@ def target(tmp_path):
     shutil.rmtree(tmp_path / "data", ignore_errors=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def checked() -> params.Params:
     """The project's own params.yaml."""
     return params.load(ROOT / "params.yaml")
@@ -115,3 +116,20 @@ def lite0_weights(tmp_path_factory) -> Path:
         patch.delenv(pretrained.ENVIRONMENT, raising=False)
         weights.install("efficientnet_lite0", pretrained.find("efficientnet_lite0", checked), checked)
         return manifest.weights_path("efficientnet_lite0").resolve()
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CALM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+CALM += ("--disable-component-update", "--disable-sync")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium. Without one the tests that look at pages are skipped, except in CI (variable CI)."""
+    if CHROMIUM is None and "CI" not in os.environ:
+        pytest.skip("no chromium, chromium-browser or google-chrome on the PATH")
+    assert CHROMIUM, "CI needs chromium on the PATH"
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CALM))
+        yield found
+        found.close()

@@ -1,0 +1,46 @@
+import click
+
+from pipeline.commands import MARKS, completing
+
+
+@click.command
+@click.option(
+    "--model",
+    "address",
+    metavar="MODEL",
+    default="Production",
+    show_default=True,
+    help="A version, alias or stage.",
+    shell_complete=completing(*MARKS),
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", default=5001, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
+def command(address: str, host: str, port: int) -> None:
+    """A registered model over HTTP, and a page to try it.
+
+    The interface is that of `mlflow models serve`: POST /invocations, GET /ping, GET /version. Besides, /health says
+    that the server lives, /ready that the model is loaded, and the page at / shows what each member says of a picture.
+    Ctrl-C ends it.
+
+    \b
+    Examples:
+      pipeline serve
+      pipeline serve --model @challenger --port 8080
+    """
+    import contextlib
+
+    from pipeline import logged, preflight, registry, server, tracking
+
+    params = preflight.check()
+    bound = server.listen(host, port)
+    tracking.connect(params)
+    version = registry.resolve(params.registry.model, address)
+    place, port = logged.served(version), bound.getsockname()[1]
+    url = f"http://{host}:{port}"
+    click.echo(f"{version.name} version {version.version} ({address})")
+    click.echo(f"page:  {url}/")
+    click.echo(f"ready: curl -s {url}/ready")
+    json = "-H 'Content-Type: application/json' -d @-"
+    click.echo(f"try:   pipeline payload plots/samples.png | curl -s {url}/invocations {json}")
+    with contextlib.suppress(KeyboardInterrupt):  # the usual end
+        server.run(lambda: logged.scoring(place), bound, host)
