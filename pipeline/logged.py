@@ -1,4 +1,4 @@
-"""Logged models: whose they are, where they lie, the Keras file in them."""
+"""Logged models: whose they are, where they lie, the Keras file in them; params of what they are exported to."""
 
 from pathlib import Path
 
@@ -43,3 +43,8 @@ def fetch_keras(model_uri: str, folder: Path) -> Path | None:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(folder)))
     except (MlflowException, OSError):
         return None
+
+
+def log_settings(values: dict[str, str]) -> None:
+    """Log params of the active run."""
+    mlflow.log_params(values)
