@@ -33,7 +33,7 @@ def log(row: dict, parent: str, restored: str | None = None) -> str:
     tags |= {"dvc.stage": STAGE, "shipped": str(row["shipped"]).lower()}
     tags["reasons"] = "; ".join(row["reasons"])[:1000] or "within all limits"
     if restored:
-        tags |= lineage.git("restored.")
+        tags |= {"host": "unknown"} | lineage.git("restored.")
     with runs.child(parent, f"export-{row['format']}-{row['precision']}", tags) as run:
         logged.log_settings({key: row[key] for key in ("candidate", "format", "precision")})
         tracking.log_metrics({name: row[name] for name in parity.FIGURES if row[name] is not None})
