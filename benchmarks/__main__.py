@@ -6,7 +6,7 @@ import sys
 from benchmarks import common, page
 from pipeline import errors
 
-NAMES = ("notebook", "scratch", "throughput", "inference", "serving")
+NAMES = ("notebook", "scratch", "throughput", "inference", "edge", "serving")
 
 
 def main() -> None:

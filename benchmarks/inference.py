@@ -1,17 +1,14 @@
 """Images a second that the registered champion predicts, in Keras and in LiteRT, its test-time views included."""
 
 import functools
-import tempfile
 import time
 
-import keras
 import mlflow
 import numpy as np
-import tensorflow as tf
 from mlflow.exceptions import MlflowException
 
 from benchmarks import common
-from pipeline import cifar10, params, paths, registry, tracking
+from pipeline import cifar10, exporting, params, paths, registry, runtimes, tracking
 from pipeline.errors import UserError
 
 BATCHES = (1, 32, 256)
@@ -22,7 +19,7 @@ def main() -> list[dict]:
     """Write inference.csv, a row a runtime and batch size; return the ratios."""
     checked = params.load()
     tracking.connect(checked)
-    uri = f"models:/{checked.registry.model}@{registry.ALIAS}"
+    uri = f"models:/{checked.registry.model}@{registry.CHAMPION}"
     try:
         model = mlflow.tensorflow.load_model(uri)
     except MlflowException as error:
@@ -43,22 +40,12 @@ def main() -> list[dict]:
     return ratios
 
 
-def litert(model: keras.Model, pictures: np.ndarray):
+def litert(model, pictures: np.ndarray):
     """A function that predicts the pictures in LiteRT, float32, on all cores."""
-    with tempfile.TemporaryDirectory() as folder:
-        signature = [keras.InputSpec(shape=pictures.shape, dtype="uint8")]
-        model.export(folder, format="tf_saved_model", verbose=False, input_signature=signature)
-        flat = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
-    interpreter = tf.lite.Interpreter(model_content=flat, num_threads=common.cores())
-    interpreter.allocate_tensors()
-    source, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-
-    def predict() -> np.ndarray:
-        interpreter.set_tensor(source, pictures)
-        interpreter.invoke()
-        return interpreter.get_tensor(result)
-
-    return predict
+    with exporting.quiet():
+        content = exporting.litert(model, "float32", pictures[:0], len(pictures))
+        predict = runtimes.litert(content, common.cores())
+    return functools.partial(predict, pictures)
 
 
 def timed(predict) -> float:

@@ -12,7 +12,7 @@ from pipeline.files import replacing
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-SECTIONS = ("seeds", "notebook", "scratch", "throughput", "inference", "serving")
+SECTIONS = ("seeds", "notebook", "scratch", "throughput", "inference", "edge", "serving")
 
 
 def write() -> None:

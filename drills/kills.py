@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from drills.workspace import COMMAND, dvc, environment, workspace
-from pipeline import model_file
+from pipeline import model_file, paths
 from pipeline.files import read_json
 
 TWICE = 2  # kills in each stage: more than 20 in all
@@ -34,7 +34,10 @@ def faults() -> Iterator[tuple[str, str, bool]]:
         mend(broken)
         result = dvc(broken, "repro")
         different = differences(whole, broken) if result.returncode == 0 else [result.stderr[-200:]]
-        seen = "; ".join(different) or "the same history, weights and figures, one MLflow run a model, one version"
+        seen = (
+            "; ".join(different)
+            or "the same history, weights and figures, one MLflow run a model and a variant, one version"
+        )
         yield f"{TWICE * len(seconds)} kills, and `dvc repro` after each", seen, not different
 
 
@@ -107,7 +110,15 @@ def differences(whole: Path, broken: Path) -> list[str]:
         first, second = (read_json(folder / f"metrics/{name}.json") for folder in (whole, broken))
         if any(first[split] != second[split] for split in ("validation", "test")):
             found.append(f"the figures of {name}")
+    first, second = ([exported(row) for row in read_json(folder / paths.EXPORTED)] for folder in (whole, broken))
+    if first != second:
+        found.append("the exports")
     return found + [f"the store: {store(broken)}"] * (store(whole) != store(broken))
+
+
+def exported(row: dict) -> dict:
+    """What does not depend on when a variant was exported, and how busy the machine was."""
+    return {key: row[key] for key in ("role", "candidate", "format", "precision", "agreement", "accuracy", "shipped")}
 
 
 def store(folder: Path) -> dict[str, list]:
@@ -117,6 +128,7 @@ def store(folder: Path) -> dict[str, list]:
         "epochs": "select key, step, value from metrics where key in ('loss', 'val_accuracy') order by key, step",
         "models": "select name, status from logged_models where lifecycle_stage = 'active'",
         "versions": "select version, current_stage from model_versions order by version",
+        "aliases": "select alias, version from registered_model_aliases order by alias",
     }
     with sqlite3.connect(folder / "mlruns/mlflow.db") as connection:
         return {what: connection.execute(question).fetchall() for what, question in questions.items()}

@@ -60,29 +60,38 @@ def incomparable(why: str) -> dict:
 def _compared(challenger: np.ndarray, champion: np.ndarray, labels: np.ndarray, gate: Gate, seed: int) -> dict:
     """McNemar's counts and p; the difference of the accuracies with its interval; those of each class, with a bound.
 
-    The interval is the paired bootstrap's: drawing images with replacement is drawing how many of them only the one has
-    right, only the other, or both or none. A class's bound is one-sided, `gate.confidence`, from the normal
-    approximation for paired proportions (Fleiss, Statistical Methods for Rates and Proportions, 13.2).
+    A class's bound is one-sided, `gate.confidence`, from the normal approximation for paired proportions (Fleiss,
+    Statistical Methods for Rates and Proportions, 13.2).
     """
     right, other = (probabilities.argmax(axis=1) == labels for probabilities in (challenger, champion))
     gained, lost = right & ~other, other & ~right
     tested, count = scoring.mcnemar(challenger, champion, labels, "greater"), len(labels)
     better, worse = tested["better"], tested["worse"]
-    shares = np.array([better, worse, count - better - worse]) / count
-    drawn = np.random.default_rng(seed).multinomial(count, shares, gate.resamples)
-    outside = (1 - gate.confidence) / 2
-    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / count, [outside, 1 - outside])
+    low, high = interval(better, worse, count, gate.confidence, gate.resamples, seed)
     return {
         **tested,
         "difference": (better - worse) / count,
-        "difference_low": float(low),
-        "difference_high": float(high),
+        "difference_low": low,
+        "difference_high": high,
         "classes": {
             name: _bounded(gained[labels == number], lost[labels == number], gate.confidence)
             for number, name in enumerate(cifar10.CLASSES)
             if (labels == number).any()
         },
     }
+
+
+def interval(better: int, worse: int, count: int, confidence: float, resamples: int, seed: int) -> tuple[float, float]:
+    """Two-sided interval of the difference of two accuracies on the same `count` images, by the paired bootstrap.
+
+    `better`, `worse`: images that only the one has right, and only the other. Drawing images with replacement is
+    drawing how many of them are of either kind, or of neither.
+    """
+    shares = np.array([better, worse, count - better - worse]) / count
+    drawn = np.random.default_rng(seed).multinomial(count, shares, resamples)
+    outside = (1 - confidence) / 2
+    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / count, [outside, 1 - outside])
+    return float(low), float(high)
 
 
 def _bounded(gained: np.ndarray, lost: np.ndarray, confidence: float) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Logged models: whose they are, where they lie, the Keras file in them."""
+"""Logged models: whose they are, where they lie, the Keras file in them; params of what they are exported to."""
 
 from pathlib import Path
 
@@ -69,3 +69,8 @@ def _fetch(address: str, folder: Path) -> Path | None:
     except (MlflowException, OSError):
         return None
     return Path(found)
+
+
+def log_settings(values: dict[str, str]) -> None:
+    """Log params of the active run."""
+    mlflow.log_params(values)

@@ -23,6 +23,8 @@ from pipeline.errors import UserError
 CHAMPION, PRODUCTION = "champion", "Production"
 CHALLENGER, STAGING = "challenger", "Staging"
 ARCHIVED = "Archived"
+EDGE = "edge"  # alias of the small model that is exported for devices; it has no part in the history
+DECIDED = "gate.reason"  # tag, the last one that stage `promote` gives to a version
 EVIDENCE = "promotion.json"  # artifact of a version's run: what the gate decided, and by what
 DESCRIPTION = "CIFAR-10: uint8 images (N, 32, 32, 3) to probabilities (N, 10)"
 MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
@@ -61,6 +63,12 @@ def resolve(model: str, address: str) -> ModelVersion:
     raise UserError(f"{model} has no version, alias or stage {address}: `pipeline history` shows what there is")
 
 
+def aliases(model: str) -> set[str]:
+    """The aliases that some version has."""
+    with _answering():
+        return set(MlflowClient().get_registered_model(model).aliases)
+
+
 def standing(model: str) -> dict[str, str | None]:
     """The version that each of the champion's marks is at: by the journal, the alias and the stage."""
     with _answering():
@@ -85,6 +93,25 @@ def register(model: str, model_uri: str, description: str, tags: dict[str, str])
             client.set_model_version_tag(model, known.version, key, value)
         client.update_model_version(model, known.version, description)
     return str(known.version)
+
+
+def edge(model: str, model_uri: str, description: str, tags: dict[str, str]) -> str:
+    """Give alias `edge` to the version of a logged model, which is registered if need be; return its number.
+
+    A version that stage `promote` has registered keeps its description, and its tags but for `edge.*`.
+    """
+    client = MlflowClient()
+    with _answering():
+        known = version_of(model, model_uri)
+        if known and DECIDED in known.tags:
+            version = str(known.version)
+            for key, value in tags.items():
+                if key.startswith(f"{EDGE}."):
+                    client.set_model_version_tag(model, version, key, value)
+        else:
+            version = register(model, model_uri, description, tags)
+        client.set_registered_model_alias(model, EDGE, version)
+    return version
 
 
 def history(model: str) -> list[dict]:

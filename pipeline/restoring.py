@@ -1,8 +1,8 @@
-"""An empty or lost MLflow store, told again from files: receipts, histories, models, reports, registry.json."""
+"""An empty or lost MLflow store, told again from files: receipts, histories, models, reports, registry, exports."""
 
 import pandas as pd
 
-from pipeline import cifar10, model_file, paths, registry, runs, tracking
+from pipeline import cifar10, model_file, paths, registry, runs, shipping, tracking
 from pipeline.errors import UserError
 from pipeline.files import read_json
 
@@ -21,7 +21,10 @@ def restore() -> list[str]:
         if known is None:
             _restore_run(name, receipt)
         done.append(f"{name}: run {receipt['run_id']} {'is there' if known else 'restored'}")
-    return [*done, _restore_version(trained)]
+    done.append(_restore_version(trained))
+    if shipping.EDGE.exists():
+        done += shipping.restore(read_json(paths.EXPORTED), read_json(shipping.EDGE), trained)
+    return done
 
 
 def _restore_run(name: str, receipt: dict) -> None:

@@ -10,6 +10,8 @@ from pipeline.errors import UserError
 from pipeline.locked import LOCK, Broken, Locked, git
 from pipeline.provenance import Line
 
+PARENT = "mlflow.parentRunId"  # tag: MLflow's own
+
 
 def trace(subject: str, model: str) -> Iterator[Line]:
     """Follow the links from `subject`, verifying each; yield a line and how deep it is indented, as they hold.
@@ -27,8 +29,7 @@ def trace(subject: str, model: str) -> Iterator[Line]:
     elif subject.endswith(".keras"):
         yield from _file(Path(subject), model, here)
     elif re.fullmatch("[0-9a-f]{32}", subject):
-        yield from provenance.verify(subject, 0, here, here)
-        yield from _versions(subject, model)
+        yield from _run(subject, model, here)
     else:
         yield from _version(registry.resolve(model, subject), here)
 
@@ -46,6 +47,19 @@ def _stage(name: str, model: str, here: Locked) -> Iterator[Line]:
         if receipt:
             yield 0, f"{name}: skipped: {receipt.get('reason')}"
         yield from provenance.files([name], 0, here)
+
+
+def _run(run_id: str, model: str, here: Locked) -> Iterator[Line]:
+    """From a run to its versions; from that of an export, first to the run whose model was exported."""
+    run = runs.find(run_id)
+    if exported := run.data.tags.get(PARENT):
+        link = f"run {run_id}"
+        yield 0, f"{link}, {run.info.run_name}, {run.info.status}: of the model of run {exported}"
+        if runs.find(exported).data.tags.get("model.fingerprint") != run.data.tags.get("fingerprint"):
+            raise Broken(f"{link}, tag fingerprint", f"it is not that of run {exported}")
+        run_id = exported
+    yield from provenance.verify(run_id, 0, here, here)
+    yield from _versions(run_id, model)
 
 
 def _file(path: Path, model: str, here: Locked) -> Iterator[Line]:
@@ -113,5 +127,5 @@ def _said(version, run, here: Locked, link: str) -> Iterator[str]:
 
 
 def _standing(version) -> str:
-    aliases = ", ".join(f"@{alias}" for alias in version.aliases) or "no alias"
+    aliases = ", ".join(f"@{alias}" for alias in sorted(version.aliases)) or "no alias"
     return f"{aliases}, stage {version.current_stage}"

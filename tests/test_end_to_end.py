@@ -46,6 +46,13 @@ def metrics(workspace) -> dict[str, dict]:
     return {name: workspace.read(f"metrics/{name}.json") for name in [*names, "ensemble"]}
 
 
+def versions(workspace: Workspace) -> set[str]:
+    """Candidates of the registered versions, of which each has one."""
+    found = [version.tags["candidate"] for version in workspace.client.search_model_versions(f"name = '{MODEL}'")]
+    assert len(found) == len(set(found))
+    return set(found)
+
+
 def test_data_is_stratified_and_reported(workspace):
     report = workspace.read("reports/data.json")
     assert report["classes"]["train"] == dict.fromkeys(cifar10.CLASSES, 200)
@@ -108,6 +115,38 @@ def test_the_best_on_validation_is_champion_with_the_gates_evidence(workspace, m
     assert {"promotion.json", "validation.npy"} <= {f.path for f in workspace.client.list_artifacts(version.run_id)}
 
 
+def test_the_best_and_a_small_model_are_exported_and_the_small_one_has_the_alias(workspace, metrics):
+    rows, decision = workspace.read("reports/exports.json"), workspace.read("registry.json")
+    edge = workspace.read("reports/edge.json")
+    assert {row["candidate"] for row in rows} == {decision["candidate"], edge["candidate"]}
+    assert len(rows) == 4 * len({row["candidate"] for row in rows})
+    for row in rows:
+        parts = row["role"].split(" and ")
+        assert ("best" in parts, "edge" in parts) == (
+            row["candidate"] == decision["candidate"],
+            row["candidate"] == edge["candidate"],
+        )
+        receipt = workspace.read(
+            "ensemble/run.json" if row["candidate"] == "ensemble" else f"models/{row['candidate']}/run.json"
+        )
+        run = workspace.exports(receipt["run_id"])[f"export-{row['format']}-{row['precision']}"]
+        assert (run.info.run_id, run.info.status) == (row["run_id"], "FINISHED")
+        files = [file.path for file in workspace.client.list_artifacts(row["run_id"])]
+        if row["shipped"]:
+            assert files == [(workspace.folder / row["file"]).name]
+            assert row["size_mb"] == (workspace.folder / row["file"]).stat().st_size / 1e6
+        else:
+            assert (files, row["file"], bool(row["reasons"])) == ([], None, True)
+        if row["precision"] == "float32":
+            assert row["agreement"] > 0.99
+            assert row["shipped"]
+        assert row["keras_accuracy"] == pytest.approx(metrics[row["candidate"]]["validation"]["accuracy"], abs=0.1)
+    version = workspace.client.get_model_version_by_alias(MODEL, "edge")
+    assert (str(version.version), version.tags["candidate"]) == (edge["version"], edge["candidate"])
+    assert metrics[edge["candidate"]]["cost"]["size_mb"] <= metrics[decision["candidate"]]["cost"]["size_mb"]
+    assert versions(workspace) == {row["candidate"] for row in rows}
+
+
 def test_the_outcome_is_printed(workspace):
     assert "promoted: no champion yet" in workspace.output
     assert f"models:/{MODEL}@champion" in workspace.output
@@ -130,7 +169,7 @@ def test_nothing_runs_again_without_a_change(workspace):
     assert again.returncode == 0
     started = re.findall(r"Running stage '(\w+)", again.stdout)
     assert set(started) == {"find", "summary"}
-    assert len(workspace.client.search_model_versions(f"name = '{MODEL}'")) == 1
+    assert versions(workspace) == {row["candidate"] for row in workspace.read("reports/exports.json")}
 
 
 def test_a_change_of_a_skipped_model_reaches_nothing_else(workspace):
@@ -195,7 +234,7 @@ def test_a_diverging_run_is_marked_failed_and_nothing_is_promoted(workspace):
     assert "error: training diverged" in result.stderr
     assert "Traceback" not in result.stderr
     assert workspace.runs().iloc[0]["status"] == "FAILED"
-    assert len(workspace.client.search_model_versions(f"name = '{MODEL}'")) == 1
+    assert versions(workspace) == {row["candidate"] for row in workspace.read("reports/exports.json")}
 
 
 def test_ctrl_c_marks_the_run_killed_and_the_next_repro_runs_that_model_and_what_follows_only(workspace):
@@ -231,7 +270,14 @@ def test_ctrl_c_marks_the_run_killed_and_the_next_repro_runs_that_model_and_what
     again = workspace.dvc("repro")
     assert again.returncode == 0, again.stderr
     started = set(re.findall(r"Running stage '([\w@]+)'", again.stdout))
-    assert started - {"find", "summary"} == {"train@custom_cnn", "evaluate@custom_cnn", "ensemble", "promote", "report"}
+    assert started - {"find", "summary"} == {
+        "train@custom_cnn",
+        "evaluate@custom_cnn",
+        "ensemble",
+        "promote",
+        "export",
+        "report",
+    }
     decision = workspace.read("registry.json")  # less trained, so that it is no better than the champion
     assert "refused: " in again.stdout
     challenger = workspace.client.get_model_version_by_alias(MODEL, "challenger")

@@ -68,6 +68,29 @@ def test_the_runs_are_the_same_and_say_that_they_were_restored(name, small, coll
     assert files[0] == files[1]
 
 
+@pytest.mark.fault("a store that was lost, with its exports")
+def test_the_exports_are_below_their_runs_again_and_the_edge_model_has_its_alias(small, colleague):
+    told = 0
+    for name in NAMES:
+        firsts, seconds = (workspace.exports(run(workspace, name).info.run_id) for workspace in (small, colleague))
+        assert set(seconds) == set(firsts)
+        for variant, second in seconds.items():
+            first, told = firsts[variant], told + 1
+            assert second.data.tags["restored.from"] == first.info.run_id
+            assert (second.data.params, second.data.metrics) == (first.data.params, first.data.metrics)
+            assert own(second.data.tags) | {"host": ""} == own(first.data.tags) | {"host": ""}
+            files = [
+                [file.path for file in workspace.client.list_artifacts(found.info.run_id)]
+                for workspace, found in ((small, first), (colleague, second))
+            ]
+            assert files[0] == files[1]
+    assert told == len(colleague.read("reports/exports.json"))
+    versions = [workspace.client.get_model_version_by_alias(MODEL, "edge") for workspace in (small, colleague)]
+    assert versions[1].tags["candidate"] == versions[0].tags["candidate"]
+    assert versions[1].tags["edge.shipped"] == versions[0].tags["edge.shipped"]
+    assert colleague.pipeline("lineage", "@edge").returncode == 0
+
+
 @pytest.mark.fault("a clone whose store is empty")
 def test_the_champion_gives_the_same_probabilities(small, colleague):
     mlflow.set_tracking_uri(colleague.store)
@@ -79,13 +102,14 @@ def test_the_champion_gives_the_same_probabilities(small, colleague):
     assert (entry["action"], entry["to"]) == ("restore", "1")
 
 
-def test_doing_it_again_adds_nothing(colleague):
+def test_doing_it_again_adds_nothing(small, colleague):
     before = colleague.client.search_runs(["1", "2"])
     again = colleague.pipeline("restore")
     assert again.returncode == 0
     assert "restored" not in again.stdout
     assert len(colleague.client.search_runs(["1", "2"])) == len(before)
-    assert len(colleague.client.search_model_versions(f"name = '{MODEL}'")) == 1
+    known = [len(each.client.search_model_versions(f"name = '{MODEL}'")) for each in (small, colleague)]
+    assert known[0] == known[1]
 
 
 def test_lineage_holds_there_and_repro_has_nothing_to_do(colleague):
@@ -138,7 +162,7 @@ def test_what_was_restored_is_restored_again_as_the_first_run(small, twice):
     for verb in ("restored", "is there"):
         again = twice.pipeline("restore")
         assert again.returncode == 0, again.stderr
-        assert again.stdout.count(verb) == len(NAMES) + 1
+        assert again.stdout.count(verb) == len(NAMES) + 1 + len(twice.read("reports/exports.json")) + 1
     for name in NAMES:
         tags = run(twice, name).data.tags
         assert (tags["restored.from"], "restoring" in tags) == (run(small, name).info.run_id, False)
@@ -153,7 +177,7 @@ def test_a_version_that_was_registered_only_is_made_champion(twice):
     client.rename_experiment(history, "what was not yet")
     again = twice.pipeline("restore")
     assert again.returncode == 0, again.stderr
-    (version,) = client.search_model_versions(f"name = '{MODEL}'")
+    version = client.get_model_version(MODEL, "1")
     assert version.current_stage == "Production"
     assert client.get_model_version_by_alias(MODEL, "champion").version == version.version
 

@@ -37,7 +37,7 @@ BOTH = ("@champion", "ensemble")  # which of the two candidates is champion is d
 def test_a_version_leads_to_commit_stages_files_params_splits_weights_and_members(subject, small):
     told = "\n".join(lines(subject, "ensemble"))
     for link in (
-        f"{MODEL} version 1, @champion, stage Production",
+        f"{MODEL} version 1, @champion",
         f"run {run_id()}, ensemble, FINISHED",
         f"commit {small.git('log', '-1', '--format=%H', 'params.yaml').strip()}",
         "receipt ensemble/run.json",
@@ -59,7 +59,16 @@ def test_files_lead_to_the_run_and_the_version(subject):
     assert registry.champion(MODEL).run_id == run_id("custom_cnn")
     told = lines(subject)
     assert f"run {run_id('custom_cnn')}, custom_cnn, FINISHED" in told
-    assert f"registered as {MODEL} version 1, @champion, stage Production" in told
+    assert f"registered as {MODEL} version 1, @champion, @edge, stage Production" in told
+
+
+def test_an_exports_run_leads_to_the_run_of_its_model(small):
+    runs = small.exports(run_id("custom_cnn"))
+    for name, run in runs.items():
+        told = lines(run.info.run_id)
+        assert told[0] == f"run {run.info.run_id}, {name}, FINISHED: of the model of run {run_id('custom_cnn')}"
+        assert f"run {run_id('custom_cnn')}, custom_cnn, FINISHED" in told
+    assert len(runs) == 4
 
 
 def test_a_copy_of_a_model_is_known_by_what_is_in_it(tmp_path):

@@ -10,8 +10,11 @@ import mlflow
 import pandas as pd
 import yaml
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from pipeline import pretrained, sources
+
+PARENT = "tags.mlflow.parentRunId"
 
 
 class Workspace:
@@ -49,8 +52,16 @@ class Workspace:
         return MlflowClient(self.store)
 
     def runs(self) -> pd.DataFrame:
+        """Those that are below no other."""
         mlflow.set_tracking_uri(self.store)
-        return mlflow.search_runs(experiment_names=["cifar10"])
+        found = mlflow.search_runs(experiment_names=["cifar10"])
+        return found[found[PARENT].isna()] if PARENT in found else found
+
+    def exports(self, run_id: str) -> dict[str, Run]:
+        """The runs below a run, by their names."""
+        experiment = self.client.get_run(run_id).info.experiment_id
+        found = self.client.search_runs([experiment], f"{PARENT.replace('.', '.`', 1)}` = '{run_id}'")
+        return {run.info.run_name: run for run in found}
 
     def change(self, model: str, **training) -> str:
         """Change a model's training params; return what params.yaml was before."""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import cifar10, errors, gate, lineage, paths, preflight, registry, results, runs, tracking
-from pipeline.files import checksum, read_json, write_json
+from pipeline import cifar10, errors, gate, paths, preflight, registry, results, runs, tracking, versions
+from pipeline.files import read_json, write_json
 from pipeline.schema import Params
 
 SPLIT = "dep.data/validation"  # tag of a run: hash of the images that decide
@@ -37,16 +37,8 @@ def main() -> None:
         tracking.log_json(registry.EVIDENCE, decision, run_id)
 
     test = metrics[winner]["test"]
-    tags = {
-        "candidate": winner,
-        "run_id": run_id,
-        "model.fingerprint": receipt["fingerprint"],
-        "params.sha256": checksum(paths.PARAMS),
-        f"validation_{metric}": f"{scores[winner]:.6f}",
-        **{f"test_{name}": f"{test[name]:.6f}" for name in ("accuracy", "top3", "nll", "ece", "macro_f1")},
-        "gate.reason": decision["reason"],
-        **lineage.git(),
-    }
+    tags = versions.tags(winner, run_id, receipt["fingerprint"], metrics[winner], metric)
+    tags[registry.DECIDED] = decision["reason"]
     verdict = "promoted" if decision["promote"] else "refused"
     description = (
         f"{winner}: best validation {metric} ({scores[winner]:.4f}) of {len(scores)} candidates; {verdict}: "

@@ -1,0 +1,77 @@
+"""What was exported, told to MLflow: a child run for each variant, and the version that has the alias `edge`."""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline import lineage, logged, parity, paths, registry, runs, tracking
+
+EDGE = paths.REPORTS / "edge.json"  # the version that has the alias, or why none got it
+STAGE = "export"
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Within the block no other experiment of this repository tells MLflow of exports.
+
+    If it were of the same model, it would replace a run that is being written.
+    """
+    folder = paths.shared(paths.CHECKPOINTS) / STAGE
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def log(row: dict, parent: str, restored: str | None = None) -> str:
+    """Tell of a row of paths.EXPORTED in a child run of the run `parent`; return its id.
+
+    It replaces the one of the same name. `restored`: the run that it is told again of.
+    """
+    tags = {key: row[key] for key in ("role", "fingerprint", "git.commit", "git.changed")}
+    tags |= {"dvc.stage": STAGE, "shipped": str(row["shipped"]).lower()}
+    tags["reasons"] = "; ".join(row["reasons"])[:1000] or "within all limits"
+    if restored:
+        tags |= {"host": "unknown"} | lineage.git("restored.")
+    with runs.child(parent, f"export-{row['format']}-{row['precision']}", tags) as run:
+        logged.log_settings({key: row[key] for key in ("candidate", "format", "precision")})
+        tracking.log_metrics({name: row[name] for name in parity.FIGURES if row[name] is not None})
+        if row["file"]:
+            tracking.log_files(Path(row["file"]))
+        if restored:
+            tracking.log_tags({runs.RESTORED: restored})  # now that all is told
+    return run.info.run_id
+
+
+def restore(rows: list[dict], edge: dict, trained: dict[str, dict]) -> Iterator[str]:
+    """Tell again of rows and version, where the store lacks them; yield a line each. Doing it again adds nothing.
+
+    `trained`: receipts of the models that are here, by name.
+    """
+    fingerprints = {name: receipt["fingerprint"] for name, receipt in trained.items()}
+    stale = {row["candidate"] for row in rows if fingerprints.get(row["candidate"]) != row["fingerprint"]}
+    if stale:
+        yield f"exports: of another model {', '.join(sorted(stale))} than the files: `dvc repro` makes them"
+        return
+    for row in rows:
+        known = runs.look_for(row["run_id"])
+        if known is None:
+            log(row, trained[row["candidate"]]["run_id"], row["run_id"])
+        what = f"{row['candidate']}, {row['format']} {row['precision']}"
+        yield f"{what}: run {row['run_id']} {'is there' if known else 'restored'}"
+    yield _restore_edge(edge, trained)
+
+
+def _restore_edge(edge: dict, trained: dict[str, dict]) -> str:
+    model, name = edge["model"], edge["candidate"]
+    if edge["version"] is None:
+        return f"registry: {model} got no @{registry.EDGE}: {edge['reason']}"
+    run = runs.find(trained[name]["run_id"])
+    address = tracking.model_uri(run)
+    known = registry.version_of(model, address)
+    if known and "edge.reason" in known.tags and registry.EDGE in registry.aliases(model):
+        return f"registry: {model} version {known.version}, @{registry.EDGE}, is there"
+    tags = edge["tags"] | {"run_id": run.info.run_id, "restored.version": edge["version"]}
+    version = registry.edge(model, address, edge["description"], tags)
+    return f"registry: {model} version {version} restored as @{registry.EDGE}"
