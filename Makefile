@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro smoke test drill fuzz bench lint audit ui serve readme lock
+.PHONY: help repro report smoke test drill fuzz bench lint audit ui serve readme lock
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -15,6 +15,11 @@ help: ## list these commands
 repro: $(INSTALLED) ## run the whole graph: data, weights, training, evaluation, ensemble, registry, report
 	@pipeline mend
 	dvc repro
+
+report: $(INSTALLED) ## make the page with all results, reports/report.html, and what it lacks
+	@pipeline mend
+	dvc repro page
+	@echo "open file://$(CURDIR)/reports/report.html"
 
 smoke: $(INSTALLED) ## the whole graph on 2,000 training and 1,000 test images, in a workspace of its own (.smoke)
 	python -m pipeline.smoke

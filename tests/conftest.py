@@ -4,17 +4,19 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
 import yaml
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
 import pipeline  # noqa: F401  sets what TensorFlow reads at its first import
 from pipeline import cifar10, manifest, params, pretrained, smoke, sources, tracking
 from pipeline.stages import weights
+from tests.browser import started
 from tests.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
@@ -136,18 +138,8 @@ def lite0_weights(tmp_path_factory) -> Path:
         return manifest.weights_path("efficientnet_lite0").resolve()
 
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-CALM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
-CALM += ("--disable-component-update", "--disable-sync")
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Headless Chromium. Without one the tests that look at pages are skipped, except in CI (variable CI)."""
-    if CHROMIUM is None and "CI" not in os.environ:
-        pytest.skip("no chromium, chromium-browser or google-chrome on the PATH")
-    assert CHROMIUM, "CI needs chromium on the PATH"
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CALM))
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium, for `tests.browser.visit`. It ends with the module: its event loop would be in others' way."""
+    with started() as found:
         yield found
-        found.close()

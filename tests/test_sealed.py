@@ -34,17 +34,18 @@ def users_of(name: str) -> set[str]:
 def test_nobody_but_who_reports_mentions_the_test_set():
     makers = {"pipeline.stages.prepare"}  # writes it
     guards = {"pipeline.cifar10", "pipeline.paths"}
-    without_labels = {"pipeline.stages.duplicates", "pipeline.provenance"}  # the latter compares hashes
+    without_labels = {"pipeline.stages.duplicates", "pipeline.page", "pipeline.provenance"}  # the last compares hashes
     assert users_of("TEST") == sealed.READERS | makers | guards | without_labels
     assert users_of("data/test") == {"pipeline.paths"}
     assert users_of("test_batch.bin") == {"pipeline.cifar10", "pipeline.sources", "pipeline.stages.prepare"}
 
 
-def test_who_reads_images_only_asks_for_images_only():
-    tree = ast.parse((ROOT / "pipeline/stages/duplicates.py").read_text())
-    called = {node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and hasattr(node.func, "attr")}
-    assert "images" in called
-    assert not called & {"load", "labels"}
+@pytest.mark.parametrize("module", ["stages/duplicates", "page"])
+def test_who_reads_images_only_asks_for_images_only(module):
+    tree = ast.parse((ROOT / f"pipeline/{module}.py").read_text())
+    used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert "cifar10.images" in used
+    assert not used & {"cifar10.load", "cifar10.labels"}
 
 
 def test_another_program_is_refused_the_labels_and_gets_the_images():
