@@ -49,7 +49,7 @@ ui: $(INSTALLED) ## MLflow's pages on http://127.0.0.1:5000
 	echo "MLflow: http://127.0.0.1:$${PORT:-5000}"; \
 	exec mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db}
 
-readme: $(INSTALLED) ## write reports/results.md into the README
+readme: $(INSTALLED) ## write the results and the picture of the graph into the README
 	python -m pipeline.readme
 
 lock: $(INSTALLED) ## resolve pyproject.toml into requirements.lock: exact versions with hashes, no registry named
