@@ -4,16 +4,19 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
 import yaml
+from playwright.sync_api import Browser
 
 import pipeline  # noqa: F401  sets what TensorFlow reads at its first import
 from pipeline import cifar10, manifest, params, pretrained, smoke, sources, tracking
 from pipeline.stages import weights
+from tests.browser import started
 from tests.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
@@ -115,3 +118,10 @@ def lite0_weights(tmp_path_factory) -> Path:
         patch.delenv(pretrained.ENVIRONMENT, raising=False)
         weights.install("efficientnet_lite0", pretrained.find("efficientnet_lite0", checked), checked)
         return manifest.weights_path("efficientnet_lite0").resolve()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium, for `tests.browser.visit`. It ends with the module: its event loop would be in others' way."""
+    with started() as found:
+        yield found
