@@ -4,6 +4,7 @@ ENVIRONMENT := .venv
 BIN := $(ENVIRONMENT)/bin
 INSTALLED := $(ENVIRONMENT)/.installed
 export MLFLOW_DISABLE_TELEMETRY ?= true
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION ?= false
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -52,12 +53,12 @@ audit: $(INSTALLED) ## look the dependencies up among the known vulnerabilities 
 ui: $(INSTALLED) ## MLflow's pages on http://127.0.0.1:5000
 	@case "$$MLFLOW_TRACKING_URI" in http*) echo "MLflow: $$MLFLOW_TRACKING_URI"; exit 0 ;; esac; \
 	echo "MLflow: http://127.0.0.1:$${PORT:-5000}"; \
-	exec mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db}
+	exec mlflow ui --workers 1 --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db}
 
 serve: $(INSTALLED) ## the Production model over HTTP, and a page to try it, on http://127.0.0.1:5001
 	@exec pipeline serve --port $${PORT:-5001}
 
-readme: $(INSTALLED) ## write reports/results.md into the README
+readme: $(INSTALLED) ## write the results and the picture of the graph into the README
 	python -m pipeline.readme
 
 lock: $(INSTALLED) ## resolve pyproject.toml into requirements.lock: exact versions with hashes, no registry named

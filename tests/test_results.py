@@ -1,11 +1,14 @@
-"""The table of results: a skipped architecture has no figures, and the README is changed between its markers only."""
+"""What the README is given: the table of results, and the picture of the graph. It changes between its markers only."""
 
 import json
 import subprocess
+from pathlib import Path
 
+import pytest
 import yaml
 
 from pipeline import readme, results
+from pipeline.errors import UserError
 from tests.conftest import ROOT
 
 FIGURES = {
@@ -38,10 +41,32 @@ def test_a_skipped_architecture_has_the_reason_and_no_figures():
 
 def test_only_what_is_between_the_markers_changes(tmp_path):
     path = tmp_path / "README.md"
-    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
-    assert readme.insert(path, "| new |\n")
-    assert path.read_text() == f"before\n{readme.BEGIN}\n| new |\n{readme.END}\nafter\n"
-    assert not readme.insert(path, "| new |\n")
+    path.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
+    assert readme.insert(path, "results", "| new |\n")
+    assert path.read_text() == "before\n<!-- results -->\n| new |\n<!-- /results -->\nafter\n"
+    assert not readme.insert(path, "results", "| new |\n")
+
+
+def test_a_readme_without_the_markers_is_refused_and_stays(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("<!-- results -->\n")
+    with pytest.raises(UserError, match="needs the lines <!-- results --> and <!-- /results -->"):
+        readme.insert(path, "results", "| new |\n")
+    assert path.read_text() == "<!-- results -->\n"
+
+
+def test_the_graph_is_drawn_with_a_foreach_stage_once_and_no_arrow_that_a_longer_way_implies():
+    dot = 'strict digraph {\n"data";\n"train@a";\n"train@b";\n"vote";\n"data" -> "train@a";\n"data" -> "train@b";\n'
+    dot += '"train@a" -> "vote";\n"train@b" -> "vote";\n"data" -> "vote";\n}\n'
+    stages = ['data["data"]', 'train[["train"]]', 'vote["vote"]']
+    arrows = ["data --> train", "train --> vote"]
+    lines = [f"    {line}" for line in stages + arrows]
+    assert readme.drawing(dot) == "\n".join(["```mermaid", "flowchart TD", *lines, "```", ""])
+
+
+def test_the_readme_has_the_graph_that_dvc_knows(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert f"<!-- graph -->\n{readme.drawing(readme.dag())}<!-- /graph -->\n" in Path("README.md").read_text()
 
 
 def test_the_committed_readme_has_the_table_that_the_command_writes():
@@ -51,7 +76,7 @@ def test_the_committed_readme_has_the_table_that_the_command_writes():
         command = ["git", "show", f"HEAD:{name}"]
         return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
-    between = committed("README.md").partition(f"{readme.BEGIN}\n")[2].partition(readme.END)[0]
+    between = committed("README.md").partition("<!-- results -->\n")[2].partition("<!-- /results -->")[0]
     if not committed("./").count("metrics/"):
         assert between == ""
         return

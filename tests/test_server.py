@@ -14,15 +14,14 @@ import keras
 import numpy as np
 import pytest
 import requests
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
 from pipeline import cifar10, registry, runs, server, serving, tracking
 from pipeline.errors import UserError
+from tests.browser import visit
 from tests.conftest import ROOT
 
-PICTURES = ROOT / ".artifacts" / "demo"  # git ignores it; CI keeps it
 JSON = {"Content-Type": "application/json"}
 PATIENCE = 300.0  # seconds
 
@@ -258,19 +257,6 @@ def test_what_cannot_be_served_is_one_line(wrong, folder, url):
     assert said.count("\n") == 1 and said.startswith("error: ")
 
 
-@pytest.fixture
-def page(url, browser):
-    """The page; nothing may have gone wrong in it, nor been asked of another server."""
-    opened, wrong = browser.new_page(), []
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
-    opened.on("request", lambda asked: wrong.append(asked.url) if not asked.url.startswith((url, "data:")) else None)
-    opened.goto(url)
-    yield opened
-    opened.close()
-    assert wrong == []
-
-
 def sums(page) -> list[float]:
     cells = np.array(
         [[float(cell) for cell in row.locator("td").all_inner_texts()] for row in page.locator("#rows tr").all()]
@@ -278,48 +264,50 @@ def sums(page) -> list[float]:
     return list(cells.sum(axis=0))
 
 
-def look(page, name: str) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+def look(seen, url: str, name: str) -> None:
+    """Nothing is wrong with the page, nor was anything asked of another server."""
+    seen.keep(f"demo/{name}")
+    assert seen.overflow() == 0
+    assert seen.violations() == []
+    assert seen.complaints == []
+    assert all(address.startswith((url, "data:")) for address in seen.asked)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1000])
-def test_a_picture_is_chosen_on_the_page(page, images, scheme, width):
-    page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": width, "height": 800})
+def test_a_picture_is_chosen_on_the_page(url, browser, images, scheme, width):
     big = Image.fromarray(images[0][1]).resize((300, 200))
     file = io.BytesIO()
     big.save(file, "JPEG")
-    page.set_input_files("#file", {"name": "ship.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()})
-    expect(page.locator("#rows tr")).to_have_count(10)
-    assert page.locator("#head th").all_inner_texts() == ["class", "ensemble", "one", "two"]
-    assert sums(page) == pytest.approx([100] * 3, abs=0.6)
-    look(page, f"{scheme}-{width}")
+    picture = {"name": "ship.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()}
+    with visit(browser, url, width, color_scheme=scheme) as seen:
+        seen.page.set_input_files("#file", picture)
+        expect(seen.page.locator("#rows tr")).to_have_count(10)
+        assert seen.page.locator("#head th").all_inner_texts() == ["class", "ensemble", "one", "two"]
+        assert sums(seen.page) == pytest.approx([100] * 3, abs=0.6)
+        look(seen, url, f"{scheme}-{width}")
 
 
-def test_a_picture_is_dropped_on_the_page_and_what_is_none_is_said(page, images):
-    transfer = """([bytes, type]) => {
-        const data = new DataTransfer();
-        data.items.add(new File([new Uint8Array(bytes)], "dropped", {type}));
-        return data;
-    }"""
-    picture = page.evaluate_handle(transfer, [list(png(images[0][0])), "image/png"])
-    page.dispatch_event("#drop", "drop", {"dataTransfer": picture})
-    expect(page.locator("#said")).to_contain_text(re.compile(r"ensemble: \w+, [\d.]+ %"))
-    look(page, "dropped")
+TRANSFER = """([bytes, type]) => {
+    const data = new DataTransfer();
+    data.items.add(new File([new Uint8Array(bytes)], "dropped", {type}));
+    return data;
+}"""
+
+
+def test_a_picture_is_dropped_on_the_page(url, browser, images):
+    with visit(browser, url) as seen:
+        picture = seen.page.evaluate_handle(TRANSFER, [list(png(images[0][0])), "image/png"])
+        seen.page.dispatch_event("#drop", "drop", {"dataTransfer": picture})
+        expect(seen.page.locator("#said")).to_contain_text(re.compile(r"ensemble: \w+, [\d.]+ %"))
+        look(seen, url, "dropped")
 
 
 def test_what_is_no_picture_is_said_on_the_page(url, browser):
-    page = browser.new_page()
-    page.goto(url)
-    page.set_input_files("#file", {"name": "cat.png", "mimeType": "image/png", "buffer": b"a cat"})
-    expect(page.locator("#said")).to_contain_text("is no picture")
-    expect(page.locator("#result")).to_be_hidden()
-    page.close()
+    with visit(browser, url) as seen:
+        seen.page.set_input_files("#file", {"name": "cat.png", "mimeType": "image/png", "buffer": b"a cat"})
+        expect(seen.page.locator("#said")).to_contain_text("is no picture")
+        expect(seen.page.locator("#result")).to_be_hidden()
 
 
 def test_an_address_that_cannot_be_had_is_said():
