@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from pipeline import cifar10, paths, plots, scoring, tracking
+from pipeline import cifar10, paths, plots, scoring, tracking, usage
 from pipeline.files import fresh_folder, write_json
 
 TIMED = 500  # images, rounded up to whole batches
@@ -40,7 +40,8 @@ def record(
     `validation`, `test`: probabilities float32 (N, 10). `images`, `labels`: the test images uint8 (N, 32, 32, 3) and
     labels (N,). Those with a near-duplicate (paths.DUPLICATES) are left out of a score of its own. `cost`: parameters,
     size_mb (10^6 bytes), seconds_per_1000_images and the like.
-    `more`: further sections.
+    `more`: further sections. The section `spent` is what the process has cost up to then, and is not logged: the run
+    has train's metrics of these names.
     """
     _, validation_labels = cifar10.load(paths.VALIDATION)
     unlike = np.setdiff1d(np.arange(len(labels)), pd.read_csv(paths.DUPLICATES)["image"])
@@ -55,8 +56,12 @@ def record(
     counts = scoring.confusion(test, labels, cifar10.CLASSES)
     counts.to_csv(tables / "confusion.csv")
     scoring.per_class(test, labels, cifar10.CLASSES).to_csv(tables / "report.csv", index=False)
+    scoring.reliability(test, labels, bins).to_csv(tables / "reliability.csv", index=False)
+    worst = scoring.mistakes(test, labels, cifar10.CLASSES)
+    worst.to_csv(tables / "mistakes.csv", index=False)
     plots.confusion(pictures / "confusion.png", counts, f"{name}: {scores['test']['accuracy']:.2%} of the test images")
-    plots.mistakes(pictures / "mistakes.png", images, labels, test, cifar10.CLASSES)
+    plots.mistakes(pictures / "mistakes.png", images, worst)
+    scores["spent"] = usage.spent()
     write_json(paths.METRICS / f"{name}.json", scores)
     return scores
 

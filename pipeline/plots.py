@@ -99,18 +99,15 @@ def confusion(path: Path, counts: pd.DataFrame, title: str) -> None:
     _save(figure, path)
 
 
-def mistakes(
-    path: Path, images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]
-) -> None:
-    """The 25 images whose wrong class got the highest probability, worst first."""
-    predicted = probabilities.argmax(axis=1)
-    confidence = np.where(predicted == labels, -1, probabilities.max(axis=1))
-    worst = [index for index in np.argsort(-confidence, kind="stable")[:25] if confidence[index] >= 0]
+def mistakes(path: Path, images: np.ndarray, worst: pd.DataFrame) -> None:
+    """`scoring.mistakes`, at most 25 of them, with what they were taken for and what they are.
+
+    `images`: uint8 (N, 32, 32, 3), which the rows are indices into.
+    """
     figure, axes = plt.subplots(5, 5, figsize=(8, 9))
     for axis in axes.flat:
         axis.axis("off")
-    for axis, index in zip(axes.flat, worst, strict=False):
-        axis.imshow(images[index])
-        share = probabilities[index, predicted[index]]
-        axis.set_title(f"{classes[predicted[index]]} {share:.0%}\nis {classes[labels[index]]}", fontsize=8)
+    for axis, row in zip(axes.flat, worst.itertuples(), strict=False):
+        axis.imshow(images[row.image])
+        axis.set_title(f"{row.predicted} {row.confidence:.0%}\nis {row.label}", fontsize=8)
     _save(figure, path)

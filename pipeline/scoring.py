@@ -1,5 +1,7 @@
 """Figures of merit of class probabilities (N, 10) against labels (N,) in 0 to 9. All are fractions unless said."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
@@ -51,13 +53,63 @@ def mcnemar(
     return {"better": better, "worse": worse, "p": p}
 
 
-def ece(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> float:
-    """Expected calibration error of the top class, `bins` bins of equal width (arXiv:1706.04599)."""
+def paired(candidates: dict[str, np.ndarray], labels: np.ndarray) -> pd.DataFrame:
+    """`mcnemar`, two-sided, of each two candidates: a row a pair; `candidates`: probabilities (N, 10) by name."""
+    rows = [
+        {"first": first, "second": second} | mcnemar(candidates[first], candidates[second], labels)
+        for first, second in itertools.combinations(candidates, 2)
+    ]
+    return pd.DataFrame(rows, columns=["first", "second", "better", "worse", "p"])
+
+
+def helps(vote: np.ndarray, member: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> pd.DataFrame:
+    """A row a class: how many of its images only the vote has right (helped), how many only the member (harmed).
+
+    `vote`, `member`: probabilities (N, 10).
+    """
+    right, alone = (probabilities.argmax(axis=1) == labels for probabilities in (vote, member))
+    helped, harmed = (np.bincount(labels[only], minlength=len(classes)) for only in (right & ~alone, alone & ~right))
+    return pd.DataFrame({"class": classes, "helped": helped, "harmed": harmed})
+
+
+def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> pd.DataFrame:
+    """Mean confidence, accuracy and number of images of each bin that has any: `bins` of equal width, lowest first.
+
+    The confidence is the top class' probability.
+    """
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap = np.bincount(bin_of, weights=confidence - correct, minlength=bins)
-    return float(np.abs(gap).sum() / len(labels))
+    images = np.bincount(bin_of, minlength=bins)
+    filled = images > 0
+    sums = [np.bincount(bin_of, weights=values, minlength=bins)[filled] for values in (confidence, correct)]
+    images = images[filled]
+    return pd.DataFrame({"confidence": sums[0] / images, "accuracy": sums[1] / images, "images": images})
+
+
+def ece(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> float:
+    """Expected calibration error of the top class, by the rows of `reliability` (arXiv:1706.04599)."""
+    table = reliability(probabilities, labels, bins)
+    return float(((table["confidence"] - table["accuracy"]).abs() * table["images"]).sum() / len(labels))
+
+
+def mistakes(probabilities: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], most: int = 25) -> pd.DataFrame:
+    """The images whose wrong class got the highest probability, at most `most`, worst first.
+
+    Columns: image, its index; label and predicted, names of classes; confidence, the predicted one's probability.
+    """
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")[:most]]
+    names = np.array(classes)
+    return pd.DataFrame(
+        {
+            "image": worst,
+            "label": names[labels[worst]],
+            "predicted": names[predicted[worst]],
+            "confidence": confidence[worst],
+        }
+    )
 
 
 def per_class(probabilities: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> pd.DataFrame:

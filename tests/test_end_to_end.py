@@ -10,6 +10,7 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -65,11 +66,35 @@ def test_every_candidate_has_its_figures_or_the_reason_why_not(workspace, metric
             pictures = {path.name for path in (workspace.folder / "plots/evaluation" / name).iterdir()}
             tables = {path.name for path in (workspace.folder / "reports" / name).iterdir()}
             assert {"confusion.png", "mistakes.png"} <= pictures
-            assert tables == {"confusion.csv", "report.csv"}
+            more = {"paired.csv", "helps.csv"} if name == "ensemble" else set()
+            assert tables == {"confusion.csv", "report.csv", "reliability.csv", "mistakes.csv"} | more
+            assert figures["spent"]["cpu_seconds"] > 0
         else:
             assert list(figures) == ["skipped"]
             assert f"skipped: {figures['skipped']}" in workspace.output
     assert metrics["efficientnet_lite0"]["test"]["accuracy"] > 0.3  # from 2,000 images of 48 pixels, chance being 0.1
+
+
+def test_the_tables_agree_with_the_figures(workspace, metrics):
+    scored = [name for name, figures in metrics.items() if "skipped" not in figures]
+    reports = workspace.folder / "reports"
+    labels = np.load(workspace.folder / "data/test/labels.npy")
+    right = {}
+    for name in scored:
+        rows = pd.read_csv(reports / name / "reliability.csv")
+        ece = ((rows["confidence"] - rows["accuracy"]).abs() * rows["images"]).sum() / rows["images"].sum()
+        assert metrics[name]["test"]["ece"] == pytest.approx(ece, abs=1e-12)
+        file = f"predictions/{name}/test.npy" if name != "ensemble" else "ensemble/test.npy"
+        right[name] = np.load(workspace.folder / file).argmax(axis=1) == labels
+        for row in pd.read_csv(reports / name / "mistakes.csv").itertuples():
+            assert (row.label, right[name][row.image]) == (cifar10.CLASSES[labels[row.image]], False)
+    paired = pd.read_csv(reports / "ensemble/paired.csv")
+    assert len(paired) == len(scored) * (len(scored) - 1) / 2
+    for row in paired.itertuples():
+        assert row.better == (right[row.first] & ~right[row.second]).sum()
+    against = metrics["ensemble"]["against_best_member"]
+    helps = pd.read_csv(reports / "ensemble/helps.csv")
+    assert (helps["helped"].sum(), helps["harmed"].sum()) == (against["better"], against["worse"])
 
 
 def test_the_runs_line_up_and_hold_what_the_ui_shows(workspace, metrics):
@@ -80,7 +105,9 @@ def test_the_runs_line_up_and_hold_what_the_ui_shows(workspace, metrics):
         assert runs.loc[name, "metrics.test_accuracy"] == metrics[name]["test"]["accuracy"]
         assert re.fullmatch("[0-9a-f]{40}", runs.loc[name, "tags.git.commit"])
         artifacts = {file.path for file in workspace.client.list_artifacts(runs.loc[name, "run_id"])}
-        assert {"confusion.png", "mistakes.png", "report.csv"} <= artifacts
+        assert {"confusion.png", "mistakes.png", "report.csv", "reliability.csv", "mistakes.csv"} <= artifacts
+        if name != "ensemble":  # train's, not evaluate's
+            assert runs.loc[name, "metrics.cpu_seconds"] == workspace.read(f"models/{name}/run.json")["cpu_seconds"]
     cnn = runs.loc["custom_cnn"]
     assert cnn["tags.dvc.stage"] == "train@custom_cnn"
     assert re.fullmatch("[0-9a-f]{32}(.dir)?", cnn["tags.dep.data/train"])

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline import calibration, ensembling, scoring
@@ -40,6 +41,37 @@ def test_ece_is_zero_for_certainty_that_is_right_and_one_for_certainty_that_is_w
     certain = np.eye(10)[[1, 2, 3]]
     assert scoring.ece(certain, np.array([1, 2, 3]), 15) == 0
     assert scoring.ece(certain, np.array([2, 3, 4]), 15) == 1
+
+
+def test_the_ece_is_what_the_rows_of_the_reliability_give(predictions, tmp_path):
+    probabilities, labels = predictions
+    scoring.reliability(probabilities, labels, 15).to_csv(tmp_path / "rows.csv", index=False)
+    rows = pd.read_csv(tmp_path / "rows.csv")
+    assert rows["images"].sum() == 2000
+    assert rows["images"].min() > 0
+    assert (rows["accuracy"] * rows["images"]).sum() == pytest.approx((probabilities.argmax(1) == labels).sum())
+    assert (rows["confidence"] * 15 // 1).is_unique
+    by_hand = sum(row.images * abs(row.confidence - row.accuracy) for row in rows.itertuples()) / 2000
+    assert scoring.ece(probabilities, labels, 15) == pytest.approx(by_hand, abs=1e-12)
+
+
+def test_a_bin_without_images_has_no_row():
+    rows = scoring.reliability(np.eye(10)[[1, 2, 3]], np.array([1, 2, 0]), 15)
+    assert rows.to_dict("records") == [{"confidence": 1, "accuracy": pytest.approx(2 / 3), "images": 3}]
+
+
+def test_mistakes_are_wrong_and_the_most_confident_comes_first(predictions):
+    probabilities, labels = predictions
+    worst = scoring.mistakes(probabilities, labels, CLASSES)
+    assert len(worst) == 25
+    assert worst["confidence"].is_monotonic_decreasing
+    for row in worst.itertuples():
+        assert probabilities[row.image].max() == np.float32(row.confidence)
+        assert (row.label, row.predicted) == (CLASSES[labels[row.image]], CLASSES[probabilities[row.image].argmax()])
+    assert (worst["label"] != worst["predicted"]).all()
+    wrong = probabilities.argmax(1) != labels
+    assert (probabilities[wrong].max(1) > worst["confidence"].min()).sum() == 24
+    assert len(scoring.mistakes(np.eye(10)[[1, 2]], np.array([1, 3]), CLASSES)) == 1
 
 
 def test_top3_counts_the_three_most_probable(predictions):
@@ -95,3 +127,25 @@ def test_mcnemars_test_counts_the_images_on_which_two_candidates_differ():
     assert (result["better"], result["worse"]) == (10, 2)
     assert result["p"] == pytest.approx(2 * sum(math.comb(12, k) for k in range(3)) / 2**12)
     assert scoring.mcnemar(first, first, labels) == {"better": 0, "worse": 0, "p": 1.0}
+
+
+def test_every_two_candidates_are_compared(predictions):
+    probabilities, labels = predictions
+    rolled = np.roll(probabilities, 1, axis=1)
+    rows = scoring.paired({"a": probabilities, "b": rolled, "c": probabilities}, labels)
+    assert rows[["first", "second"]].to_numpy().tolist() == [["a", "b"], ["a", "c"], ["b", "c"]]
+    for row in rows.to_dict("records"):
+        first, second = (rolled if row[side] == "b" else probabilities for side in ("first", "second"))
+        assert scoring.mcnemar(first, second, labels) == {key: row[key] for key in ("better", "worse", "p")}
+    assert list(scoring.paired({"a": probabilities}, labels)) == list(rows)
+
+
+def test_where_the_vote_helps_is_counted_class_by_class(predictions):
+    member, labels = predictions
+    vote = np.roll(member, 1, axis=0)
+    rows = scoring.helps(vote, member, labels, CLASSES)
+    assert list(rows["class"]) == list(CLASSES)
+    both = scoring.mcnemar(vote, member, labels)
+    assert (rows["helped"].sum(), rows["harmed"].sum()) == (both["better"], both["worse"])
+    of_c = labels == 2
+    assert rows.loc[2, "helped"] == ((vote.argmax(1) == 2) & (member.argmax(1) != 2))[of_c].sum()

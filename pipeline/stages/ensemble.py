@@ -36,7 +36,7 @@ def main() -> None:
     validation = {name: np.load(paths.MODELS / name / "validation.npy") for name in trained}
     vote = ensembling.choose(validation, validation_labels, params.ensemble.rounds)
     write_json(paths.VOTE, {"weights": vote.weights, "temperature": vote.temperature})
-    tests = {name: np.load(paths.PREDICTIONS / name / "test.npy") for name in vote.weights}
+    tests = {name: np.load(paths.PREDICTIONS / name / "test.npy") for name in trained}
     test = vote.average(tests)
 
     tracking.connect(params)
@@ -70,6 +70,9 @@ def main() -> None:
         scores = evaluation.record(
             "ensemble", vote.average(validation), test, images, labels, bins, cost, against_best_member=paired
         )
+        tables = paths.REPORTS / "ensemble"
+        scoring.paired(tests | {"ensemble": test}, labels).to_csv(tables / "paired.csv", index=False)
+        scoring.helps(test, tests[best], labels, cifar10.CLASSES).to_csv(tables / "helps.csv", index=False)
         evaluation.log("ensemble", scores)
         tracking.log_metrics({"test_p_against_best_member": paired["p"]})
         tracking.log_files(folder / "validation.npy")
