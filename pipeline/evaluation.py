@@ -55,6 +55,8 @@ def record(
     tables, pictures = fresh_folder(paths.REPORTS / name), fresh_folder(paths.EVALUATION / name)
     counts = scoring.confusion(test, labels, cifar10.CLASSES)
     counts.to_csv(tables / "confusion.csv")
+    long = counts.rename_axis(columns="predicted").stack().rename("count")
+    long.to_csv(pictures / "counts.csv")
     scoring.per_class(test, labels, cifar10.CLASSES).to_csv(tables / "report.csv", index=False)
     scoring.reliability(test, labels, bins).to_csv(tables / "reliability.csv", index=False)
     worst = scoring.mistakes(test, labels, cifar10.CLASSES)

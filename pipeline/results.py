@@ -71,6 +71,17 @@ def _notebook(name: str) -> str:
     return f"{NOTEBOOK[name] * 100:.2f}" if name in NOTEBOOK else ""
 
 
+def comparison(metrics: dict[str, dict]) -> list[dict]:
+    """Test accuracy with its interval, and costs, of each candidate that has figures."""
+    return [
+        {"candidate": name}
+        | {key: figures["test"][key] for key in ("accuracy", "accuracy_low", "accuracy_high")}
+        | {key: figures["cost"][key] for key in ("seconds_per_1000_images", "size_mb", "train_seconds")}
+        for name, figures in metrics.items()
+        if "skipped" not in figures
+    ]
+
+
 def markdown(metrics: dict[str, dict]) -> str:
     """The table in GitHub's Markdown."""
     lines = [HEADER, ("---",) * len(HEADER), *rows(metrics)]
