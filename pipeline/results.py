@@ -83,6 +83,10 @@ def comparison(metrics: dict[str, dict]) -> list[dict]:
 
 
 def markdown(metrics: dict[str, dict]) -> str:
-    """The table in GitHub's Markdown."""
-    lines = [HEADER, ("---",) * len(HEADER), *rows(metrics)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    """The table of results."""
+    return table(HEADER, rows(metrics))
+
+
+def table(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
+    """A table in GitHub's Markdown, with a line's end at its end."""
+    return "".join(f"| {' | '.join(line)} |\n" for line in (header, ("---",) * len(header), *lines))
