@@ -55,7 +55,11 @@ def record(
     tables, pictures = fresh_folder(paths.REPORTS / name), fresh_folder(paths.EVALUATION / name)
     counts = scoring.confusion(test, labels, cifar10.CLASSES)
     counts.to_csv(tables / "confusion.csv")
-    scoring.per_class(test, labels, cifar10.CLASSES).to_csv(tables / "report.csv", index=False)
+    long = counts.rename_axis(columns="predicted").stack().rename("count")
+    long.to_csv(pictures / "counts.csv")
+    report = scoring.per_class(test, labels, cifar10.CLASSES)
+    report.to_csv(tables / "report.csv", index=False)
+    scores["test_recall"] = report.set_index("class")["recall"][list(cifar10.CLASSES)].to_dict()
     scoring.reliability(test, labels, bins).to_csv(tables / "reliability.csv", index=False)
     worst = scoring.mistakes(test, labels, cifar10.CLASSES)
     worst.to_csv(tables / "mistakes.csv", index=False)
@@ -68,8 +72,7 @@ def record(
 
 def log(name: str, scores: dict) -> None:
     """Log what `record` wrote to the active MLflow run."""
-    tracking.log_scores("validation", scores["validation"])
-    tracking.log_scores("test", scores["test"])
-    tracking.log_scores("test_without_duplicates", scores["test_without_duplicates"])
+    for split in ("validation", "test", "test_without_duplicates", "test_recall"):
+        tracking.log_scores(split, scores[split])
     tracking.log_metrics(scores["cost"])
     tracking.log_files(*sorted((paths.REPORTS / name).iterdir()), *sorted((paths.EVALUATION / name).iterdir()))

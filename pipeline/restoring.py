@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from pipeline import cifar10, model_file, paths, registry, runs, shipping, tracking
+from pipeline import card, cifar10, model_file, paths, registry, runs, shipping, tracking
 from pipeline.errors import UserError
 from pipeline.files import read_json
 
@@ -76,7 +76,9 @@ def _restore_version(receipts: dict[str, dict]) -> str:
     if known and known.current_stage != "None":  # which it is if it was registered, and the process died
         return f"registry: {model} version {known.version} is there"
     tags = decision["tags"] | {"run_id": run.info.run_id, "restored.version": decision["version"]}
-    version = registry.register(model, address, decision["description"], tags)
+    description = card.describe(decision["description"], paths.MODEL_CARD.read_text())
+    version = registry.register(model, address, description, tags)
+    tracking.log_file(paths.MODEL_CARD, run.info.run_id)
     tracking.log_json(registry.EVIDENCE, decision["gate"], run.info.run_id)
     why = f"restored from files, where it was version {decision['version']}"
     if decision["gate"]["promote"]:

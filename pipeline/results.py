@@ -71,7 +71,22 @@ def _notebook(name: str) -> str:
     return f"{NOTEBOOK[name] * 100:.2f}" if name in NOTEBOOK else ""
 
 
+def comparison(metrics: dict[str, dict]) -> list[dict]:
+    """Test accuracy with its interval, and costs, of each candidate that has figures."""
+    return [
+        {"candidate": name}
+        | {key: figures["test"][key] for key in ("accuracy", "accuracy_low", "accuracy_high")}
+        | {key: figures["cost"][key] for key in ("seconds_per_1000_images", "size_mb", "train_seconds")}
+        for name, figures in metrics.items()
+        if "skipped" not in figures
+    ]
+
+
 def markdown(metrics: dict[str, dict]) -> str:
-    """The table in GitHub's Markdown."""
-    lines = [HEADER, ("---",) * len(HEADER), *rows(metrics)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    """The table of results."""
+    return table(HEADER, rows(metrics))
+
+
+def table(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
+    """A table in GitHub's Markdown, with a line's end at its end."""
+    return "".join(f"| {' | '.join(line)} |\n" for line in (header, ("---",) * len(header), *lines))

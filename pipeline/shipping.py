@@ -5,7 +5,7 @@ import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import lineage, logged, parity, paths, registry, runs, tracking
+from pipeline import card, lineage, logged, parity, paths, registry, runs, tracking
 
 EDGE = paths.REPORTS / "edge.json"  # the version that has the alias, or why none got it
 STAGE = "export"
@@ -44,6 +44,23 @@ def log(row: dict, parent: str, restored: str | None = None) -> str:
     return run.info.run_id
 
 
+def card_of(name: str) -> Path:
+    """Where the model card of an exported candidate lies, with what was measured of its files."""
+    return paths.EXPORTS / name / "model_card.md"
+
+
+def register(model: str, name: str, address: str, run_id: str, description: str, tags: dict[str, str]) -> str:
+    """Make the logged model of candidate `name` the version with the alias `edge`; return its number.
+
+    A new version gets its card as stage `promote` gives one; one that stage has registered has it.
+    """
+    known = registry.version_of(model, address)
+    if known is None or registry.DECIDED not in known.tags:
+        tracking.log_file(card_of(name), run_id)
+        description = card.describe(description, card_of(name).read_text())
+    return registry.edge(model, address, description, tags)
+
+
 def restore(rows: list[dict], edge: dict, trained: dict[str, dict]) -> Iterator[str]:
     """Tell again of rows and version, where the store lacks them; yield a line each. Doing it again adds nothing.
 
@@ -73,5 +90,5 @@ def _restore_edge(edge: dict, trained: dict[str, dict]) -> str:
     if known and "edge.reason" in known.tags and registry.EDGE in registry.aliases(model):
         return f"registry: {model} version {known.version}, @{registry.EDGE}, is there"
     tags = edge["tags"] | {"run_id": run.info.run_id, "restored.version": edge["version"]}
-    version = registry.edge(model, address, edge["description"], tags)
+    version = register(model, name, address, run.info.run_id, edge["description"], tags)
     return f"registry: {model} version {version} restored as @{registry.EDGE}"

@@ -187,8 +187,19 @@ def test_metrics_plots_and_params_can_be_compared(workspace):
     plots = workspace.dvc("plots", "show")
     assert plots.returncode == 0, plots.stderr
     page = (workspace.folder / "dvc_plots/index.html").read_text()
-    assert "val_accuracy" in page
-    assert "confusion" in page
+    assert "accuracy against epochs" in page
+    assert "confusion of ensemble" in page
+
+
+def test_a_skipped_architecture_does_not_break_the_plots(workspace):
+    workspace.git("add", "--all")
+    workspace.git("commit", "--quiet", "-m", "What the run left")
+    for arguments in (["show"], ["diff", "HEAD"]):
+        result = workspace.dvc("plots", *arguments, "--json")
+        assert (result.returncode, "failed" in result.stderr) == (0, False), result.stderr
+        plots = json.loads(result.stdout)
+        assert "errors" not in plots
+        assert plots["data"]["plots/evaluation/resnet50v2/counts.csv"] == []
 
 
 def test_nothing_runs_again_without_a_change(workspace):

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -100,6 +101,16 @@ def test_the_champion_gives_the_same_probabilities(small, colleague):
         assert mlflow.pyfunc.load_model(address).predict(images) == pytest.approx(expected, abs=1e-6)
     (entry,) = registry.history(MODEL)
     assert (entry["action"], entry["to"]) == ("restore", "1")
+
+
+def test_the_version_has_its_description_and_its_card_again(small, colleague):
+    first, second = (workspace.client.get_model_version(MODEL, "1") for workspace in (small, colleague))
+    assert second.description == first.description
+    cards = [
+        Path(workspace.client.download_artifacts(version.run_id, "model_card.md")).read_text()
+        for workspace, version in ((small, first), (colleague, second))
+    ]
+    assert cards[1] == cards[0] == (small.folder / paths.MODEL_CARD).read_text()
 
 
 def test_doing_it_again_adds_nothing(small, colleague):

@@ -39,6 +39,15 @@ def test_a_skipped_architecture_has_the_reason_and_no_figures():
     assert set(row[3:]) == {""}
 
 
+def test_only_what_has_figures_is_compared():
+    (row,) = results.comparison({"resnet50v2": {"skipped": "no weights"}, "custom_cnn": FIGURES})
+    assert row == {
+        "candidate": "custom_cnn",
+        **{key: FIGURES["test"][key] for key in ("accuracy", "accuracy_low", "accuracy_high")},
+        **{key: FIGURES["cost"][key] for key in ("seconds_per_1000_images", "size_mb", "train_seconds")},
+    }
+
+
 def test_only_what_is_between_the_markers_changes(tmp_path):
     path = tmp_path / "README.md"
     path.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")

@@ -17,7 +17,8 @@ def main() -> None:
     receipt = read_json(paths.MODELS / name / "run.json")
     if receipt["status"] == "skipped":
         write_json(paths.METRICS / f"{name}.json", {"skipped": receipt["reason"]})
-        fresh_folder(paths.EVALUATION / name)
+        table = fresh_folder(paths.EVALUATION / name) / "counts.csv"  # git keeps no empty folder, which DVC would miss
+        table.write_text("actual,predicted,count\n")
         for folder in (predictions, fresh_folder(paths.REPORTS / name)):
             (folder / "skipped.txt").write_text(f"{receipt['reason']}\n")
         print(f"{name}: skipped: {receipt['reason']}")

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import (
+    card,
     cifar10,
     errors,
     exporting,
+    facts,
     lineage,
     model_file,
     parity,
@@ -52,6 +54,10 @@ def main() -> None:
                 rows.append(row | {"run_id": shipping.log(row, parents[name].info.run_id)})
             print(f"{name}, {variant.format} {variant.precision}: {said(row)}")
     write_json(paths.EXPORTED, rows)
+    for name in roles:
+        text = card.render(facts.collect(name, tracking.model_uri(parents[name]), exports=rows))
+        with replacing(shipping.card_of(name)) as temporary:
+            temporary.write_text(text)
     told = name_edge(small, best, rows, metrics, receipts[small], parents[small], params)
     if told["version"] is None:
         print(f"{told['model']}: @{registry.EDGE} stays where it was: {told['reason']}")
@@ -133,7 +139,7 @@ def name_edge(
     tags |= {"edge.reason": reason, "edge.shipped": files}
     address = tracking.model_uri(run)
     with shipping.alone():
-        version = registry.edge(model, address, description, tags)
+        version = shipping.register(model, name, address, run.info.run_id, description, tags)
     return told | {"version": version, "model_uri": address, "description": description, "tags": tags}
 
 

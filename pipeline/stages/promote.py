@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import cifar10, errors, gate, paths, preflight, registry, results, runs, tracking, versions
-from pipeline.files import read_json, write_json
+from pipeline import card, cifar10, errors, facts, gate, paths, preflight, registry, results, runs, tracking, versions
+from pipeline.files import read_json, replacing, write_json
 from pipeline.schema import Params
 
 SPLIT = "dep.data/validation"  # tag of a run: hash of the images that decide
@@ -40,12 +40,17 @@ def main() -> None:
     tags = versions.tags(winner, run_id, receipt["fingerprint"], metrics[winner], metric)
     tags[registry.DECIDED] = decision["reason"]
     verdict = "promoted" if decision["promote"] else "refused"
-    description = (
+    sentence = (
         f"{winner}: best validation {metric} ({scores[winner]:.4f}) of {len(scores)} candidates; {verdict}: "
         f"{decision['reason']}. Test accuracy {test['accuracy']:.4f}, "
         f"95 % interval {test['accuracy_low']:.4f} to {test['accuracy_high']:.4f}, which decided nothing."
     )
-    version = registry.register(model, model_uri, description, tags)
+    alias = registry.CHAMPION if decision["promote"] else registry.CHALLENGER
+    text = card.render(facts.collect(winner, f"models:/{model}@{alias}", decision))
+    with replacing(paths.MODEL_CARD) as temporary:
+        temporary.write_text(text)
+    tracking.log_file(paths.MODEL_CARD, run_id)
+    version = registry.register(model, model_uri, card.describe(sentence, text), tags)
     (registry.promote if decision["promote"] else registry.refuse)(model, version, decision["reason"], seen)
     entries, champion = registry.history(model), registry.champion(model)
     outcome = {
@@ -55,10 +60,10 @@ def main() -> None:
         "run_id": run_id,
         "model_uri": model_uri,
         "stage": registry.PRODUCTION if decision["promote"] else registry.STAGING,
-        "alias": registry.CHAMPION if decision["promote"] else registry.CHALLENGER,
+        "alias": alias,
         "champion": champion and str(champion.version),
         "previous": registry.previous(entries),
-        "description": description,
+        "description": sentence,
         "tags": tags,
         "decided_by": f"validation {metric}",
         "candidates": scores,
@@ -66,7 +71,7 @@ def main() -> None:
         "gate": decision,
     }
     write_json(paths.REGISTRY, outcome)
-    print(f"{model} version {version}: {description}")
+    print(f"{model} version {version}: {sentence}")
 
 
 def recorded(run_id: str) -> dict:

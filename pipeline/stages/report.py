@@ -1,9 +1,15 @@
-"""Stage `report`: curves of all architectures, test accuracies with intervals, the results table."""
+"""Stage `report`: curves of all architectures, test accuracies with intervals, the results table.
+
+The tables beside the pictures are what `dvc plots` draws, by the templates in .dvc/plots.
+"""
 
 import pandas as pd
 
 from pipeline import errors, paths, plots, preflight, results
 from pipeline.files import replacing
+
+CURVES = paths.HISTORY.with_name("curves.csv")
+COMPARISON = paths.HISTORY.with_name("comparison.csv")
 
 
 def main() -> None:
@@ -13,9 +19,31 @@ def main() -> None:
     histories = {name: pd.read_csv(paths.HISTORY / f"{name}.csv") for name in scored if name != "ensemble"}
     plots.curves(paths.REPORTS / "curves.png", histories)
     plots.accuracies(paths.REPORTS / "accuracy.png", {name: figures["test"] for name, figures in scored.items()})
+    with replacing(CURVES) as temporary:
+        curves(histories).to_csv(temporary, index=False)
+    with replacing(COMPARISON) as temporary:
+        pd.DataFrame(results.comparison(metrics)).to_csv(temporary, index=False)
     with replacing(paths.REPORTS / "results.md") as temporary:
         temporary.write_text(results.markdown(metrics))
     print(f"{paths.REPORTS}: results.md, curves.png, accuracy.png")
+
+
+def curves(histories: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """All histories in one: architecture, epoch, images (validation or training), accuracy, loss."""
+    parts = [
+        pd.DataFrame(
+            {
+                "architecture": name,
+                "epoch": history["epoch"],
+                "images": images,
+                "accuracy": history[f"{prefix}accuracy"],
+                "loss": history[f"{prefix}loss"],
+            }
+        )
+        for name, history in histories.items()
+        for images, prefix in (("validation", "val_"), ("training", ""))
+    ]
+    return pd.concat(parts)
 
 
 if __name__ == "__main__":
