@@ -66,7 +66,7 @@ def view() -> dict:
         "recalls": recalls(scored),
         "vote": vote(scored["ensemble"]),
         "mistakes": mistakes(list(scored)),
-        "exports": read_json(paths.EXPORTED) if paths.EXPORTED.exists() else [],
+        "exports": read_json(paths.EXPORTED),
         "costs": costs(scored, receipts),
         "lineage": lineage(receipts),
         "splits": splits(receipts),
