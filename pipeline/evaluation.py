@@ -25,6 +25,14 @@ def seconds_per_1000(model, images: np.ndarray, batch_size: int) -> float:
     return (time.perf_counter() - began) / sum(map(len, batches)) * 1000
 
 
+def training(*receipts: dict) -> dict[str, float]:
+    """Wall-clock and CPU seconds that training took, trunk and all, by the receipts of the networks."""
+    return {
+        "train_seconds": sum(receipt["train_seconds"] for receipt in receipts),
+        "train_cpu_seconds": sum(receipt["cpu_seconds"] + receipt["trunk_cpu_seconds"] for receipt in receipts),
+    }
+
+
 def record(
     name: str,
     validation: np.ndarray,

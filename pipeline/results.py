@@ -24,7 +24,7 @@ HEADER = (
     "parameters",
     "MB",
     "s per 1,000 images",
-    "training, s",
+    "training, s (of CPU time)",
 )
 
 
@@ -59,7 +59,7 @@ def _row(name: str, figures: dict) -> tuple[str, ...]:
         f"{cost['parameters']:,}",
         f"{cost['size_mb']:.1f}",
         f"{cost['seconds_per_1000_images']:.1f}",
-        f"{cost['train_seconds']:.0f}",
+        f"{cost['train_seconds']:.0f} ({cost['train_cpu_seconds']:.0f})",
     )
 
 

@@ -59,7 +59,7 @@ def main() -> None:
             "parameters": model.count_params(),
             "size_mb": (folder / "model.keras").stat().st_size / 1e6,
             "seconds_per_1000_images": evaluation.seconds_per_1000(saved, images, batch_size),
-            "train_seconds": sum(trained[name]["train_seconds"] for name in vote.weights),
+            **evaluation.training(*(trained[name] for name in vote.weights)),
         }
         labels = cifar10.labels(paths.TEST)
         tracking.log_params(params, None, vote.weights)

@@ -45,7 +45,7 @@ def evaluate(name: str, params: Params, receipt: dict) -> None:
             "parameters": receipt["parameters"],
             "size_mb": path.stat().st_size / 1e6,
             "seconds_per_1000_images": evaluation.seconds_per_1000(model, images, batch_size),
-            "train_seconds": receipt["train_seconds"],
+            **evaluation.training(receipt),
         }
         labels = cifar10.labels(paths.TEST)
         tracking.log_dataset(paths.TEST, images, labels, "test")
