@@ -88,7 +88,7 @@ def curves(histories: dict[str, pd.DataFrame], column: str, marks: dict[str, int
     top, bottom, said = 30, 250, percent if column == "accuracy" else "{:g}".format
     values = [value for history in histories.values() for key in (column, f"val_{column}") for value in history[key]]
     last = max(history["epoch"].max() for history in histories.values())
-    x, y = Scale(1, max(last, 2), LEFT + 8, RIGHT - 6), around(values, bottom, top, 0.04)
+    x, y = Scale(1, max(last, 2), LEFT + 8, RIGHT - 6, least=1), around(values, bottom, top, 0.04)
     parts = across(x, top, bottom, "epoch")
     parts += along(y, x.start, RIGHT - 6, f"{column}, %" if column == "accuracy" else column, said)
     ends = []
