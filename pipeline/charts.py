@@ -9,7 +9,8 @@ from pipeline.svg import Scale, across, along, around, bar, element, line, mark,
 
 WIDTH = 380
 LEFT, RIGHT = 40, 372  # of the area within the axes
-NAMES = 122  # where names of candidates end
+NAMES = 128  # where names of candidates end
+CLASSES = 92  # where the class's row begins
 ROW = 38  # height of a candidate's
 
 
@@ -87,7 +88,7 @@ def curves(histories: dict[str, pd.DataFrame], column: str, marks: dict[str, int
     top, bottom, said = 30, 250, percent if column == "accuracy" else "{:g}".format
     values = [value for history in histories.values() for key in (column, f"val_{column}") for value in history[key]]
     last = max(history["epoch"].max() for history in histories.values())
-    x, y = Scale(1, max(last, 2), LEFT + 8, RIGHT - 6), around(values, bottom, top, 0.04)
+    x, y = Scale(1, max(last, 2), LEFT + 8, RIGHT - 6, least=1), around(values, bottom, top, 0.04)
     parts = across(x, top, bottom, "epoch")
     parts += along(y, x.start, RIGHT - 6, f"{column}, %" if column == "accuracy" else column, said)
     ends = []
@@ -106,7 +107,7 @@ def curves(histories: dict[str, pd.DataFrame], column: str, marks: dict[str, int
 
 def confusion(name: str, counts: pd.DataFrame) -> Markup:
     """Heat map of `scoring.confusion`: mistakes are the darker the more there are; what is right has an outline."""
-    cell, left, top = 31, 84, 8
+    cell, left, top = 31, CLASSES, 8
     shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
     wrong = [shares.iloc[i, j] for i in range(len(counts)) for j in range(len(counts)) if i != j]
     strongest = max(wrong) or 1.0
@@ -144,10 +145,10 @@ def mistaken(reports: dict[str, pd.DataFrame], marks: dict[str, int]) -> Markup:
     names = list(next(iter(reports.values()))["class"])
     thick, gap, top = 8, 9, 4
     row = thick * len(reports) + gap
-    bottom, left = top + row * len(names), 84
+    bottom, left = top + row * len(names), CLASSES
     most = max((1 - report["recall"]).max() for report in reports.values())
     x = Scale(0, most * 1.05 or 1, left, RIGHT)
-    parts = across(x, top, bottom, "taken for another class, % of the class's test images", percent)
+    parts = across(x, top, bottom, "mistaken, % of the class's test images", percent)
     for i, name in enumerate(names):
         y = top + row * i + gap / 2
         parts.append(text(left - 8, y + (row - gap) / 2 + 4, name, "end"))
@@ -181,7 +182,7 @@ def reliability(name: str, rows: pd.DataFrame, number: int) -> Markup:
 
 def helps(rows: pd.DataFrame) -> Markup:
     """`scoring.helps`: to the right the images of a class that only the vote has right, to the left those it lost."""
-    row, top, left = 24, 22, 84
+    row, top, left = 24, 22, CLASSES
     bottom = top + row * len(rows)
     most = max(rows["helped"].max(), rows["harmed"].max(), 1)
     x = Scale(-most, most, left + 28, RIGHT - 28)

@@ -76,13 +76,14 @@ class Scale:
     high: float
     start: float
     end: float
+    least: float = 0.0  # between two ticks
 
     def __call__(self, value: float) -> float:
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
     def ticks(self, count: int = 5) -> list[float]:
         """At most `count` + 1 round values within."""
-        rough = (self.high - self.low) / count
+        rough = max((self.high - self.low) / count, self.least)
         power = 10 ** math.floor(math.log10(rough))
         step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)

@@ -308,14 +308,8 @@ def test_ctrl_c_marks_the_run_killed_and_the_next_repro_runs_that_model_and_what
     again = workspace.dvc("repro")
     assert again.returncode == 0, again.stderr
     started = set(re.findall(r"Running stage '([\w@]+)'", again.stdout))
-    assert started - {"find", "summary"} == {
-        "train@custom_cnn",
-        "evaluate@custom_cnn",
-        "ensemble",
-        "promote",
-        "export",
-        "report",
-    }
+    after = {"ensemble", "promote", "export", "report", "page"}
+    assert started - {"find", "summary"} == {"train@custom_cnn", "evaluate@custom_cnn"} | after
     decision = workspace.read("registry.json")  # less trained, so that it is no better than the champion
     assert "refused: " in again.stdout
     challenger = workspace.client.get_model_version_by_alias(MODEL, "challenger")

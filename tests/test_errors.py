@@ -91,7 +91,7 @@ def test_a_missing_program_is_named(missing, tmp_path, run_stage):
 
 
 @pytest.mark.parametrize(
-    "stage", ["prepare", "weights custom_cnn", "train custom_cnn", "evaluate custom_cnn", "export", "report"]
+    "stage", ["prepare", "weights custom_cnn", "train custom_cnn", "evaluate custom_cnn", "export", "report", "page"]
 )
 def test_a_stage_by_hand_before_its_inputs_exist_is_one_line(stage, run_stage):
     result = run_stage(*stage.split())

@@ -102,7 +102,7 @@ def test_an_unknown_architecture_is_named_with_the_known_ones(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "stage", ["download", "prepare", "weights custom_cnn", "train custom_cnn", "promote", "export", "report"]
+    "stage", ["download", "prepare", "weights custom_cnn", "train custom_cnn", "promote", "export", "report", "page"]
 )
 def test_every_stage_stops_before_any_work(stage, run_stage, tmp_path):
     (tmp_path / "params.yaml").write_text(changed(["sede"], 1))

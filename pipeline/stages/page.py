@@ -6,8 +6,9 @@ from pipeline.files import read_json, replacing
 
 def main() -> None:
     params = preflight.check()
+    made = page.html()
     with replacing(paths.PAGE) as temporary:
-        temporary.write_text(page.html(), "utf-8")
+        temporary.write_text(made, "utf-8")
     tracking.connect(params)
     run = runs.find(read_json(paths.REGISTRY)["run_id"])
     tracking.log_file(paths.PAGE, run.info.run_id)
