@@ -69,7 +69,18 @@ def litert(model, precision: str, calibration: np.ndarray, batch: int = 1) -> by
             converter.target_spec.supported_types = [tf.float16]
         if precision == "int8":
             converter.representative_dataset = lambda: ([image[None]] for image in calibration)
-        return converter.convert()
+        return without_names(converter.convert())
+
+
+def without_names(content: bytes) -> bytes:
+    """A LiteRT file without the names of its tensors, which no runtime needs; the signature keeps those it is called by."""
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            tensor.name = None
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def _signature(batch: int | None) -> list:
