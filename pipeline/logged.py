@@ -1,6 +1,8 @@
 """Logged models: whose they are, where they lie, the Keras file in them; params of what they are exported to."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
@@ -8,6 +10,7 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.environment_variables import MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 
 from pipeline import tracking
 
@@ -39,18 +42,25 @@ def served(version: ModelVersion) -> str:
         raise tracking.failed(error) from error
 
 
-def scoring(place: str):
-    """MLflow's scoring server (an ASGI application) of the model that lies in a place, and that model in Keras.
+def scoring(place: str) -> tuple[Any, Callable]:
+    """The Keras model that lies in a place, and what makes MLflow's scoring server (an ASGI application) of it.
 
-    Its limit of a request's time is raised: under load a request waits for those before it.
+    The latter takes a function, images uint8 (N, 32, 32, 3) to probabilities (N, 10), that is asked instead of the
+    model's `predict`, which sets up a data pipeline for each request. The server's limit of a request's time is raised:
+    under load a request waits for those before it.
     """
-    import keras
     from mlflow.pyfunc import scoring_server
 
     MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT.set(REQUEST_TIMEOUT)
-    keras.config.disable_interactive_logging()  # or each prediction would draw a bar
     loaded = mlflow.pyfunc.load_model(place)
-    return scoring_server.init(loaded), loaded.get_raw_model()
+    return loaded.get_raw_model(), lambda predict: scoring_server.init(_Predicting(loaded.metadata, predict))
+
+
+class _Predicting:
+    """What MLflow's scoring server asks of a model."""
+
+    def __init__(self, metadata: Model, predict: Callable):
+        self.metadata, self.predict = metadata, predict
 
 
 def fetch_keras(model_uri: str, folder: Path) -> Path | None:

@@ -31,7 +31,9 @@ from pipeline.errors import UserError
 LARGEST = 50_000_000  # bytes of a request's body: more than 1,000 images as JSON, or any usual picture
 LOOPBACK = ("127.0.0.1", "localhost")
 SHAPE = (pictures.SIDE, pictures.SIDE, 3)
-Loader = Callable[[], tuple[ASGIApp, Any]]  # MLflow's server of a model, and the Keras model
+# The Keras model, and what makes MLflow's server of a function that predicts: see `logged.scoring`.
+Loader = Callable[[], tuple[Any, Callable[[Callable], ASGIApp]]]
+BATCH = 32  # images that are predicted together
 
 
 class Served:
@@ -45,18 +47,27 @@ class Served:
     def load(self) -> None:
         """Load it. What goes wrong is kept in `failure`."""
         try:
-            scoring, model = self._load()
-            self._parts = parts(model)
-            self.predict(np.zeros((1, *SHAPE), "uint8"))  # compiled now, not while someone waits
-            self.scoring = scoring
+            model, scoring = self._load()
+            self._name, self._parts = model.name, parts(model)
+            for count in (1, 2):  # compiled now, for one image and for any number, not while someone waits
+                self.probabilities(np.zeros((count, *SHAPE), "uint8"))
+            self.scoring = scoring(self.probabilities)
         except Exception as error:
             self.failure = error
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Probabilities float32 (N, 10) of each part. `images`: uint8 (N, 32, 32, 3)."""
+        """Probabilities float32 (N, 10) of each part. `images`: uint8 (N, 32, 32, 3).
+
+        One after the other: several at once would only take turns on the same cores, and take longer.
+        """
         with self._lock:
             found = self._parts.predict_on_batch(images)
         return {name: np.asarray(values) for name, values in found.items()}
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Those of the model, float32 (N, 10), of any number of images."""
+        parts = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+        return np.concatenate([self.predict(part)[self._name] for part in parts])
 
 
 def parts(model: Any) -> Any:
