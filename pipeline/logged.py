@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
@@ -60,7 +61,12 @@ class _Predicting:
     """What MLflow's scoring server asks of a model."""
 
     def __init__(self, metadata: Model, predict: Callable):
-        self.metadata, self.predict = metadata, predict
+        self.metadata, self._predict = metadata, predict
+
+    def predict(self, sent: Any) -> np.ndarray:
+        """`sent`: images as the server has read them, by the name of the model's input or without it."""
+        images = next(iter(sent.values())) if isinstance(sent, dict) else sent
+        return self._predict(np.asarray(images, "uint8"))
 
 
 def fetch_keras(model_uri: str, folder: Path) -> Path | None:
