@@ -73,7 +73,7 @@ def litert(model, precision: str, calibration: np.ndarray, batch: int = 1) -> by
 
 
 def without_names(content: bytes) -> bytes:
-    """A LiteRT file without the names of its tensors, which no runtime needs; the signature keeps those it is called by."""
+    """A LiteRT file without its tensors' names, which no runtime needs; the signature keeps those it is called by."""
     from tensorflow.lite.tools import flatbuffer_utils
 
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
