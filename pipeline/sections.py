@@ -159,6 +159,8 @@ calibration error of the top class.
 ### Results
 
 {tables.scores(facts)}
+#### By Class
+
 {tables.classes(facts)}{_gate(facts.decision)}"""
 
 
