@@ -172,7 +172,7 @@ def reliability(name: str, rows: pd.DataFrame, number: int) -> Markup:
     most = rows["images"].max()
     for row in rows.itertuples():
         place = x(row.confidence), y(row.accuracy)
-        parts.append(line(place[0], y(row.confidence), *place, f"s{number} whisker"))
+        parts.append(line(place[0], y(row.confidence), *place, f"s{number} gap"))
         parts.append(
             element("circle", cx=place[0], cy=place[1], r=2 + 7 * (row.images / most) ** 0.5, class_=f"s{number} bin")
         )
