@@ -31,7 +31,7 @@ MODEL = "cifar10-classifier"
 # What ends with Ctrl-C only: how to have it on another port, and what it answers when it is ready.
 SERVERS = {
     "make ui": ("PORT={} make ui", "/health"),
-    "pipeline serve": ("pipeline serve --port {}", "/ready"),
+    "make serve": ("PORT={} make serve", "/ready"),
     "mlflow server": (None, "/health"),
 }
 PORTS = ("5000", "5001")  # that the pages name: others take their places
@@ -44,6 +44,9 @@ NOT_RUN = {
     "make fuzz": "minutes; test_fuzz.py has fewer cases",
     "make bench": "an hour, and PyTorch is installed for it",
     "make audit": "asks a server",
+    "pipeline serve": "`make serve` runs it",
+    "python -m drills.gate": "minutes",
+    "dvc dag": "`make readme` runs it",
     "dvc exp run -S profile=cnn94": "a training of 26 epochs",
     "dvc exp run -S profile=gpu": "wants a GPU",
     "pip install -e '.[gpu]'": "a GPU's libraries, some gigabytes",
