@@ -28,22 +28,20 @@ from tests.workspace import Workspace
 SECTIONS = [section for page in reading.PAGES for section in reading.sections(page) if section.blocks]
 MODEL = "cifar10-classifier"
 
-# What ends with Ctrl-C only: how to have it on another port, and what it answers when it is ready.
-SERVERS = {
-    "make ui": ("PORT={} make ui", "/health"),
-    "pipeline serve": ("pipeline serve --port {}", "/ready"),
-    "mlflow server": (None, "/health"),
-}
-PORTS = ("5000", "5001")  # that the pages name: others take their places
+# What ends with Ctrl-C only: its usual port, and where it says that it is ready.
+SERVERS = {"make ui": ("5000", "/health"), "make serve": ("5001", "/ready"), "mlflow server": ("5000", "/health")}
 # What no test runs, and why; of `make` it is seen what it would do, of `dvc exp run` that the change fits.
 NOT_RUN = {
     "make smoke": "the whole graph for all networks, which test_end_to_end.py runs",
     "make test": "would run itself",
     "make lint": "CI runs it beside the tests",
-    "make drill": "minutes; test_drills has its parts",
+    "make drill": "minutes; the tests that are marked as faults are part of it",
     "make fuzz": "minutes; test_fuzz.py has fewer cases",
     "make bench": "an hour, and PyTorch is installed for it",
     "make audit": "asks a server",
+    "pipeline serve": "`make serve` runs it",
+    "python -m drills.gate": "minutes",
+    "dvc dag": "`make readme` runs it",
     "dvc exp run -S profile=cnn94": "a training of 26 epochs",
     "dvc exp run -S profile=gpu": "wants a GPU",
     "pip install -e '.[gpu]'": "a GPU's libraries, some gigabytes",
@@ -56,7 +54,8 @@ class Terminal:
 
     def __init__(self, folder: Path, environment: dict[str, str]):
         self.folder, self.environment = folder, environment
-        self.ports, self.servers = dict(zip(PORTS, free_ports(len(PORTS)), strict=True)), []
+        usual = sorted({port for port, _ in SERVERS.values()})
+        self.ports, self.servers = dict(zip(usual, free_ports(len(usual)), strict=True)), []
         self.shell = self._open("bash", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def _open(self, *command: str, **streams) -> subprocess.Popen:
@@ -81,11 +80,11 @@ class Terminal:
 
     def serve(self, command: str) -> None:
         """Start a server in a terminal of its own; it must answer."""
-        how, health = SERVERS[reading.name(command)]
-        named = next((port for port in PORTS if re.search(rf"\b{port}\b", command)), None)
-        port = self.ports[named or (PORTS[1] if "serve" in command else PORTS[0])]
-        command = how.format(port) if how else command.replace(named, port)
-        self.servers.append(self._open("bash", "-c", f". .venv/bin/activate; exec {command}" if how else command))
+        usual, health = SERVERS[reading.name(command)]
+        port = self.ports[usual]
+        named = re.sub(rf"\b{usual}\b", port, command)
+        line = f". .venv/bin/activate; export PORT={port}; exec {named}"
+        self.servers.append(self._open("bash", "-c", line))
         answered(f"http://127.0.0.1:{port}{health}", self.servers[-1])
 
     def close(self) -> None:
@@ -109,7 +108,7 @@ def left(small, raw, tmp_path_factory) -> Workspace:
     """What a run left, committed, with a second version that was refused."""
     made = copied(small, tmp_path_factory.mktemp("left") / "clone", raw)
     made.git("add", "--all")
-    made.git("commit", "--quiet", "-m", "What the run left")
+    made.git("commit", "--quiet", "--allow-empty", "-m", "What the run left")
     mlflow.set_tracking_uri(made.store)
     second = runs.find(made.read("ensemble/run.json")["run_id"])
     version = registry.register(MODEL, tracking.model_uri(second), "the second best", {"run_id": second.info.run_id})
@@ -124,7 +123,8 @@ def copied(workspace: Workspace, folder: Path, raw: Path) -> Workspace:
         protected = not Path(source).stat().st_mode & stat.S_IWUSR
         (os.link if protected else shutil.copy2)(source, target)
 
-    shutil.copytree(workspace.folder, folder, symlinks=True, copy_function=copy, ignore=shutil.ignore_patterns(".venv"))
+    others = shutil.ignore_patterns(".venv", "config.local")  # the latter has remotes of other tests
+    shutil.copytree(workspace.folder, folder, symlinks=True, copy_function=copy, ignore=others)
     relocation.relocate(folder / "mlruns")
     return Workspace(folder, raw)
 
