@@ -43,7 +43,7 @@ def sections(page: Path) -> list[Section]:
 
 
 def commands(console: str) -> list[str]:
-    """The commands of a block: what follows a `$ `, lines joined where a backslash says so, without the remark."""
+    """The commands of a block: what follows a `$ `, lines that a backslash joins as one, without remarks."""
     whole = re.sub(r"\\\n\s*", "", console)
     typed = [line.removeprefix("$ ") for line in whole.splitlines() if line.startswith("$ ")]
     return [re.sub(r"\s+# .*$", "", command).strip() for command in typed]
