@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline import model_file
 from pipeline.errors import UserError
+from pipeline.exporting import quiet
 
 Model = Callable[[np.ndarray], np.ndarray]
 IMAGES, PROBABILITIES = (None, 32, 32, 3), (None, 10)  # shapes
@@ -32,7 +33,7 @@ def load(address: str) -> tuple[str, Model]:
     """
     check(address)
     path = Path(address)
-    return (address, FILES[path.suffix](path)) if path.suffix else _registered(address)
+    return (address, _from_file(path)) if path.suffix else _registered(address)
 
 
 def _registered(address: str) -> tuple[str, Model]:
@@ -46,7 +47,12 @@ def _registered(address: str) -> tuple[str, Model]:
         path = logged.fetch_served(version, Path(folder))
         if path is None:
             raise UserError(f"{name} has no Keras file: `pipeline lineage {version.version}` says what is wrong")
-        return name, _keras(path)
+        return name, _from_file(path)
+
+
+def _from_file(path: Path) -> Model:
+    with quiet():  # TensorFlow tells on stderr, past all its settings, what it did not find
+        return FILES[path.suffix](path)
 
 
 def _keras(path: Path) -> Model:

@@ -22,18 +22,26 @@ pytestmark = pytest.mark.usefixtures("store")
 
 
 @pytest.fixture
-def candidates() -> dict:
-    """A run with a logged model each, as the stages before this one leave them."""
-    images = np.zeros((2, 32, 32, 3), "uint8")
+def parents() -> dict:
+    """A run of each model."""
     made = {}
     for name in ("custom_cnn", "mobilenetv2"):
-        inputs = keras.Input((32, 32, 3), dtype="uint8", name="images")
-        pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
-        model = serving.calibrated(keras.Model(inputs, keras.layers.Dense(10)(pooled)), 1.0, name)
         with runs.start(name, {"model.fingerprint": FINGERPRINT}) as run:
-            tracking.log_model(model, images)
-        made[name] = runs.find(run.info.run_id)
+            pass
+        made[name] = run
     return made
+
+
+@pytest.fixture
+def candidates(parents) -> dict:
+    """The runs with a logged model each, as the stages before this one leave them."""
+    inputs = keras.Input((32, 32, 3), dtype="uint8", name="images")
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+    model = serving.calibrated(keras.Model(inputs, keras.layers.Dense(10)(pooled)), 1.0, "served")
+    for run in parents.values():
+        with runs.resume(run.info.run_id, "train"):
+            tracking.log_model(model, np.zeros((2, 32, 32, 3), "uint8"))
+    return {name: runs.find(run.info.run_id) for name, run in parents.items()}
 
 
 def row(shipped: bool, candidate: str = "custom_cnn", precision: str = "int8") -> dict:
@@ -53,8 +61,8 @@ def children(run) -> list:
     return MlflowClient().search_runs([run.info.experiment_id], query)
 
 
-def test_a_variant_is_a_child_run_with_its_figures_verdict_and_file(candidates):
-    parent = candidates["custom_cnn"]
+def test_a_variant_is_a_child_run_with_its_figures_verdict_and_file(parents):
+    parent = parents["custom_cnn"]
     shipping.log(row(True), parent.info.run_id)
     shipping.log(row(False, precision="float16"), parent.info.run_id)
     shipped, refused = sorted(children(parent), key=lambda run: run.info.run_name, reverse=True)
@@ -67,26 +75,25 @@ def test_a_variant_is_a_child_run_with_its_figures_verdict_and_file(candidates):
     assert listed == [["int8.tflite"], []]
 
 
-def test_what_could_not_be_measured_has_no_figures(candidates):
-    parent = candidates["custom_cnn"]
+def test_what_could_not_be_measured_has_no_figures(parents):
+    parent = parents["custom_cnn"]
     shipping.log(row(False) | parity.unmeasured("the converter refuses it"), parent.info.run_id)
     (child,) = children(parent)
     assert child.data.metrics == {}
     assert child.data.tags["reasons"] == "the converter refuses it"
 
 
-def test_telling_again_replaces_the_child_and_no_other(candidates):
-    parents = list(candidates.values())
-    for name, parent in candidates.items():
+def test_telling_again_replaces_the_child_and_no_other(parents):
+    for name, parent in parents.items():
         shipping.log(row(True, name), parent.info.run_id)
-    second = shipping.log(row(True), parents[0].info.run_id)
-    assert [run.info.run_id for run in children(parents[0])] == [second]
-    assert len(children(parents[1])) == 1
+    second = shipping.log(row(True), parents["custom_cnn"].info.run_id)
+    assert [run.info.run_id for run in children(parents["custom_cnn"])] == [second]
+    assert len(children(parents["mobilenetv2"])) == 1
 
 
 @pytest.mark.fault("three experiments that export the same model at once")
-def test_of_several_who_tell_of_the_same_model_at_once_the_last_ones_run_stays(candidates):
-    parent = candidates["custom_cnn"]
+def test_of_several_who_tell_of_the_same_model_at_once_the_last_ones_run_stays(parents):
+    parent = parents["custom_cnn"]
     code = (
         "import json, sys\nfrom pipeline import errors, params, shipping, tracking\n"
         "def main():\n"
