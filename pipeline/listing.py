@@ -17,6 +17,7 @@ from pipeline import files
 from pipeline.cifar10 import CLASSES
 from pipeline.console import Progress
 from pipeline.predicting import BATCH, Prediction
+from pipeline.terminal import printable
 
 WIDTH = max(map(len, CLASSES))
 
@@ -34,7 +35,7 @@ def write(predictions: Iterable[Prediction], count: int, form: str, top: int, ou
         for prediction in _progressing(itertools.chain(begun, waiting), count):
             if prediction.reason is not None:
                 unreadable += 1
-                told = _printable(f"{prediction.path}: {prediction.reason}")
+                told = printable(f"{prediction.path}: {prediction.reason}")
                 _say(f"{click.style('unreadable:', fg='red')} {told}\n", sys.stderr)
             yield prediction
 
@@ -51,7 +52,7 @@ def table(predictions: Iterable[Prediction], top: int) -> Iterator[str]:
     for prediction in predictions:
         if prediction.reason is None:
             best = [f"{name:<{WIDTH}}  {share:>11.1%}" for name, share in prediction.best(top)]
-            yield "  ".join([*best, _printable(str(prediction.path))]) + "\n"
+            yield "  ".join([*best, printable(str(prediction.path))]) + "\n"
 
 
 def comma_separated(predictions: Iterable[Prediction], top: int) -> Iterator[str]:
@@ -89,11 +90,6 @@ def _row(values: list[str]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(values)
     return text.getvalue()
-
-
-def _printable(text: str) -> str:
-    """Without what would steer a terminal: names of files may hold anything."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def _progressing(predictions: Iterable[Prediction], count: int) -> Iterator[Prediction]:

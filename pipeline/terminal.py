@@ -37,5 +37,10 @@ def usage_error(error: click.UsageError) -> str:
     return f"{click.style('error:', fg='red')} {message} (`{where} --help`)"
 
 
+def printable(text: str) -> str:
+    """Without what would steer a terminal: names of files, and what the store keeps of others, may hold anything."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
 def _bold(text: str) -> str:
     return click.style(text, bold=True)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import commands, predicting
+from pipeline import commands, predicting, terminal
 from pipeline.cifar10 import CLASSES
 from tests import tiny
 from tests.conftest import ROOT
@@ -335,3 +335,7 @@ def test_the_champion_of_a_run_predicts(small, place):
     assert (told.returncode, told.stderr) == (0, "model: cifar10-classifier version 1\n")
     by_file = small.pipeline("predict", *map(str, photos), "--json", "--top", "10", "--model", "ensemble/model.keras")
     assert json.loads(told.stdout) == json.loads(by_file.stdout)
+
+
+def test_what_others_wrote_does_not_steer_the_terminal():
+    assert terminal.printable("worse\n\x1b[31m") == "worse" + 2 * "\N{REPLACEMENT CHARACTER}" + "[31m"

@@ -17,7 +17,7 @@ def command(as_json: bool) -> None:
 
     from tabulate import tabulate
 
-    from pipeline import preflight, registry, tracking
+    from pipeline import preflight, registry, terminal, tracking
 
     params = preflight.check()
     tracking.connect(params)
@@ -25,4 +25,8 @@ def command(as_json: bool) -> None:
         {key: entry[key] for key in ("time", "who", "action", "from", "to", "why")}
         for entry in registry.history(params.registry.model)
     ]
-    click.echo(json.dumps(entries, indent=2) if as_json else tabulate(entries, headers="keys", disable_numparse=True))
+    if as_json:
+        click.echo(json.dumps(entries, indent=2))
+        return
+    rows = [{key: terminal.printable(value or "") for key, value in entry.items()} for entry in entries]
+    click.echo(tabulate(rows, headers="keys", disable_numparse=True))
