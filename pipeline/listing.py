@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -25,11 +26,14 @@ def write(predictions: Iterable[Prediction], count: int, form: str, top: int, ou
 
     `output`: a file that is written whole or not at all; None is standard output, as they come.
     """
-    unreadable = 0
+    waiting, unreadable = iter(predictions), 0
+    begun = list(
+        itertools.islice(waiting, 1)
+    )  # by now the model is loaded: that may fail, and is no measure of the rest
 
     def reported() -> Iterator[Prediction]:
         nonlocal unreadable
-        for prediction in _progressing(predictions, count):
+        for prediction in _progressing(itertools.chain(begun, waiting), count):
             if prediction.reason is not None:
                 unreadable += 1
                 told = _printable(f"{prediction.path}: {prediction.reason}")

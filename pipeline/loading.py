@@ -1,7 +1,9 @@
 """A model, from wherever it is kept, as a function: images uint8 (N, 32, 32, 3) to probabilities float32 (N, 10)."""
 
+import contextlib
+import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +34,15 @@ def load(address: str) -> tuple[str, Model]:
     """
     check(address)
     path = Path(address)
-    return (address, FILES[path.suffix](path)) if path.suffix else _registered(address)
+    return (address, _from_file(path)) if path.suffix else _registered(address)
 
 
 def _registered(address: str) -> tuple[str, Model]:
-    from pipeline import logged, preflight, registry, tracking  # MLflow takes seconds, and files do without
+    from pipeline import preflight
 
     params = preflight.check()
+    from pipeline import logged, registry, tracking  # MLflow takes seconds: files do without, and so does what is wrong
+
     tracking.connect(params)
     version = registry.resolve(params.registry.model, address)
     name = f"{version.name} version {version.version}"
@@ -46,7 +50,25 @@ def _registered(address: str) -> tuple[str, Model]:
         path = logged.fetch_served(version, Path(folder))
         if path is None:
             raise UserError(f"{name} has no Keras file: `pipeline lineage {version.version}` says what is wrong")
-        return name, _keras(path)
+        return name, _from_file(path)
+
+
+def _from_file(path: Path) -> Model:
+    with _unheard():
+        return FILES[path.suffix](path)
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Within the block nothing reaches stderr: TensorFlow tells there, past all its settings, what it did not find."""
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _keras(path: Path) -> Model:

@@ -11,7 +11,11 @@ def command() -> None:
     Examples:
       pipeline mend && dvc repro
     """
-    from pipeline import locked
+    from pathlib import Path
 
+    from pipeline import errors, locked
+
+    if not Path("dvc.yaml").exists():
+        raise errors.UserError("dvc.yaml not found: run from the repository's root")
     if locked.mend():
         click.echo(f"{locked.LOCK} was damaged: it is what it was when the last stage began")

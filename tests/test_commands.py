@@ -1,0 +1,337 @@
+"""The program `pipeline` as a user's shell sees it: help, colours, completion, exit statuses, what predict writes."""
+
+import csv
+import io
+import json
+import os
+import pkgutil
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import commands, predicting
+from pipeline.cifar10 import CLASSES
+from tests import tiny
+from tests.conftest import ROOT
+
+COMMANDS = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+PROGRAM = [sys.executable, "-m", "pipeline"]
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "NO_COLOR")}
+ENVIRONMENT |= {"PYTHONPATH": str(ROOT), "COLUMNS": "80", "TERM": "xterm"}
+
+
+def pipeline(*arguments: str | Path, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
+    variables = ENVIRONMENT | environment
+    return subprocess.run([*PROGRAM, *arguments], cwd=cwd, env=variables, capture_output=True, text=True)
+
+
+def on_a_terminal(*arguments: str | Path, cwd: Path = ROOT, **environment: str) -> tuple[int, str]:
+    """Exit status, and what stands on the terminal, of 80 columns, that a user would have."""
+    own, given = pty.openpty()
+    subprocess.run(["stty", "cols", "80", "rows", "24"], stdin=given, check=True)
+    terminal = {"stdin": given, "stdout": given, "stderr": given}
+    process = subprocess.Popen([*PROGRAM, *arguments], cwd=cwd, env=ENVIRONMENT | environment, **terminal)
+    os.close(given)
+    shown = b""
+    try:
+        while part := os.read(own, 65_536):
+            shown += part
+    except OSError:  # the program has ended
+        pass
+    os.close(own)
+    return process.wait(), shown.decode()
+
+
+@pytest.fixture(scope="module")
+def place(images, tmp_path_factory) -> Path:
+    """A folder with a model that loads at once, a folder `photos` with 12 pictures, and a text named .png."""
+    folder = tmp_path_factory.mktemp("place")
+    tiny.onnx_model(folder / "tiny.onnx")
+    (folder / "photos").mkdir()
+    for number, image in enumerate(images[0][:12]):
+        Image.fromarray(image).save(folder / "photos" / f"{number:02}.png")
+    (folder / "photos" / "notes.txt").touch()
+    (folder / "text.png").write_text("no picture")
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command):
+    told = pipeline(command, "--help")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "\n  Examples:\n    " in told.stdout
+    assert re.search(rf"^    .*\bpipeline {command}\b", told.stdout, re.MULTILINE)
+
+
+def test_the_list_of_commands_cuts_none_short_and_has_the_exit_statuses():
+    told = pipeline("--help").stdout
+    for command in COMMANDS:
+        (line,) = re.findall(rf"^  {command} +(.*)$", told, re.MULTILINE)
+        assert line.endswith(".") and not line.endswith("..") and len(line) <= 60
+    for status in ("0", "1", "2", "3", "130"):
+        assert re.search(rf"^    {status} +\w", told, re.MULTILINE)
+
+
+def test_version():
+    assert re.fullmatch(r"pipeline \d+\.\d+\.\d+\n", pipeline("--version").stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["predit"], "No such command 'predit'. Did you mean 'predict'?"),
+        (["histroy"], "Did you mean 'history'?"),
+        (["predict", "x.png", "--formt", "csv"], "Did you mean '--format'?"),
+        (["predict"], "Missing argument 'PATH...'"),
+        (["predict", "x.png", "--top", "11"], "11 is not in the range 1<=x<=10"),
+        (["predict", "x.png", "--format", "xml"], "'xml' is not one of 'table', 'csv', 'json'"),
+        (["predict", "x.png", "--model", "nowhere.keras"], "nowhere.keras is no file"),
+        (["predict", "x.png", "--model", "models/model.h5"], "models/model.h5 is no .keras, .tflite, .onnx file"),
+        (["predict", "x.png", "--output", "."], "File '.' is a directory"),
+        (["payload", "nowhere.png"], "File 'nowhere.png' does not exist"),
+        (["promote", "3"], "Missing option '--why'"),
+        (["completion", "tcsh"], "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(arguments, told, tmp_path):
+    result = pipeline(*arguments, cwd=tmp_path)
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1), result.stderr
+    assert result.stderr.startswith("error: ") and told in result.stderr and "--help`)" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "x.png"],
+        ["predict", "x.png", "--model", "Production"],
+        ["history"],
+        ["lineage", "@champion"],
+        ["promote", "3", "--why", "x"],
+        ["rollback", "--why", "x"],
+        ["restore"],
+        ["relocate"],
+        ["offline"],
+        ["mend"],
+    ],
+    ids=" ".join,
+)
+def test_outside_the_repository_it_is_one_line(arguments, tmp_path):
+    Image.new("RGB", (32, 32)).save(tmp_path / "x.png")
+    result = pipeline(*arguments, cwd=tmp_path)
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1), result.stderr
+    assert result.stderr.startswith("error: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_a_tracking_server_that_does_not_answer_is_one_line(tmp_path):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    Image.new("RGB", (32, 32)).save(tmp_path / "x.png")
+    result = pipeline("predict", "x.png", cwd=tmp_path, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1), result.stderr
+    assert "the tracking server http://127.0.0.1:9 does not answer" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["promote", "--help"], ["promote", "3"], ["predit"]], ids=" ".join)
+def test_there_are_colours_on_a_terminal_only_and_not_with_no_color(arguments):
+    assert "\x1b[" in on_a_terminal(*arguments)[1]
+    assert "\x1b[" not in on_a_terminal(*arguments, NO_COLOR="1")[1]
+    assert "\x1b[" not in on_a_terminal(*arguments, TERM="dumb")[1]
+    piped = pipeline(*arguments)
+    assert "\x1b" not in piped.stdout + piped.stderr
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory) -> str:
+    """A PATH on which `pipeline` is this code."""
+    program = tmp_path_factory.mktemp("bin") / "pipeline"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m pipeline "$@"\n')
+    program.chmod(0o755)
+    return f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("pipeline pre", {"predict"}),
+        ("pipeline ", set(COMMANDS)),
+        ("pipeline predict --mo", {"--model"}),
+        ("pipeline predict --model @", {"@champion", "@challenger"}),
+        ("pipeline predict --format ", {"table", "csv", "json"}),
+        ("pipeline lineage train@cus", {"train@custom_cnn"}),
+        ("pipeline completion ", {"bash", "zsh", "fish"}),
+    ],
+)
+def test_bash_completes(typed, offered, path, tmp_path):
+    *before, word = typed.split(" ")
+    script = (
+        f"source <(pipeline completion bash); COMP_WORDS=({typed}); COMP_CWORD={len(before)}\n"
+        f"_pipeline_completion pipeline {word!r} {before[-1]}\n"  # as bash calls it at the tab key
+        'printf "%s\\n" "${COMPREPLY[@]}"\n'
+    )
+    variables = ENVIRONMENT | {"PATH": path}
+    command = ["bash", "--norc", "-c", script]
+    result = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)
+    assert (set(result.stdout.split()), result.stderr) == (offered, "")
+
+
+@pytest.mark.parametrize(("shell", "part"), [("bash", "complete -o"), ("zsh", "compdef"), ("fish", "complete ")])
+def test_the_script_is_that_of_the_shell(shell, part):
+    told = pipeline("completion", shell)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert part in told.stdout and "_PIPELINE_COMPLETE" in told.stdout
+
+
+def test_a_table_of_a_folders_pictures(place):
+    told = pipeline("predict", "photos", "--model", "tiny.onnx", "--top", "2", cwd=place)
+    assert told.returncode == 0
+    heading, *rows = told.stdout.splitlines()
+    assert heading.split() == ["class", "probability", "class", "probability", "file"]
+    assert [row.split()[-1] for row in rows] == [f"photos/{number:02}.png" for number in range(12)]
+    assert all(row.split()[0] in CLASSES and re.fullmatch(r"\d+\.\d%", row.split()[1]) for row in rows)
+    assert told.stderr == "1 files are no pictures by their suffix, and left out\nmodel: tiny.onnx\n"
+
+
+def test_csv_and_json_say_the_same_and_the_file_that_cannot_be_read(place):
+    arguments = ["predict", "text.png", "photos", "--model", "tiny.onnx", "--top", "10"]
+    told = pipeline(*arguments, "--format", "csv", cwd=place)
+    rows = list(csv.DictReader(io.StringIO(told.stdout)))
+    entries = json.loads(pipeline(*arguments, "--json", cwd=place).stdout)
+    assert told.returncode == 3
+    assert "unreadable: text.png: is no picture in a format that is read\n" in told.stderr
+    assert told.stderr.endswith("1 of 13 could not be read\n")
+    assert [row["file"] for row in rows] == [entry["file"] for entry in entries]
+    assert rows[0]["error"] == entries[0]["error"] == "is no picture in a format that is read"
+    assert (rows[0]["class"], rows[0]["probability"]) == ("", "")
+    for row, entry in zip(rows[1:], entries[1:], strict=True):
+        assert row["class"] == entry["class"] == max(entry["probabilities"], key=entry["probabilities"].get)
+        assert float(row["probability"]) == entry["probability"]
+        assert sum(entry["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert set(entry["probabilities"]) == set(CLASSES)
+        assert row["class_10"] == list(entry["probabilities"])[-1]
+
+
+def test_a_file_is_written_in_the_form_of_its_suffix(place, tmp_path):
+    for name, begin in (("x.csv", "file,class,"), ("x.json", "[\n{"), ("x.txt", "class ")):
+        told = pipeline("predict", "photos", "--model", "tiny.onnx", "--output", tmp_path / name, cwd=place)
+        assert (told.returncode, told.stdout) == (0, "")
+        assert (tmp_path / name).read_text().startswith(begin)
+
+
+def test_names_that_are_no_text_or_steer_a_terminal_are_written_harmlessly(place, tmp_path):
+    picture = (place / "photos/00.png").read_bytes()
+    for name in (b"\xff.png", b"\x1b[2J.png", b'a,"b\n.png'):
+        Path(os.fsdecode(bytes(tmp_path) + b"/" + name)).write_bytes(picture)
+    arguments = ["predict", ".", "--model", place / "tiny.onnx"]
+    table = pipeline(*arguments, cwd=tmp_path)
+    assert (table.returncode, table.stdout.count("\n"), "\x1b" in table.stdout) == (0, 4, False)
+    rows = list(csv.DictReader(io.StringIO(pipeline(*arguments, "--format", "csv", cwd=tmp_path).stdout)))
+    assert 'a,"b\n.png' in [row["file"] for row in rows]
+    entries = json.loads(pipeline(*arguments, "--json", cwd=tmp_path).stdout)
+    assert {os.fsencode(entry["file"]) for entry in entries} == {b"\xff.png", b"\x1b[2J.png", b'a,"b\n.png'}
+
+
+def test_a_folder_without_pictures_is_an_error(place, tmp_path):
+    result = pipeline("predict", tmp_path, "--model", place / "tiny.onnx")
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert "no pictures in" in result.stderr
+
+
+def linked(place: Path, folder: Path, count: int) -> Path:
+    """A folder with so many pictures, which are links to the same 12."""
+    pictures = sorted((place / "photos").glob("*.png"))
+    folder.mkdir()
+    for number in range(count):
+        (folder / f"{number:05}.png").hardlink_to(pictures[number % len(pictures)])
+    return folder
+
+
+def test_a_log_has_lines_and_a_terminal_a_bar_with_the_time_left(place, tmp_path):
+    folder = linked(place, tmp_path / "many", 3 * predicting.BATCH)
+    arguments = ["predict", folder, "--model", "tiny.onnx", "--output", tmp_path / "x.csv"]
+    log = pipeline(*arguments, cwd=place).stderr
+    assert re.search(r"^predict: 50%, \d+ s left$", log, re.MULTILINE)
+    assert "\r" not in log
+    status, shown = on_a_terminal(*arguments, cwd=place)
+    assert status == 0
+    assert re.search(r"\rpredict: 100%\|.*300/300 \[\d\d:\d\d<", shown)
+
+
+def test_memory_does_not_depend_on_the_number_of_pictures(place, tmp_path):
+    peaks = []
+    for count in (1_000, 10_000):
+        folder = linked(place, tmp_path / str(count), count)
+        command = [*PROGRAM, "predict", folder, "--model", "tiny.onnx", "--output", tmp_path / "x.json"]
+        process = subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert (process.returncode, len(json.loads((tmp_path / "x.json").read_text()))) == (0, count)
+        peaks.append(used.ru_maxrss)
+    assert peaks[1] - peaks[0] < 10_000  # KiB; the 9,000 images alone are 27,000
+
+
+@pytest.mark.fault("predict interrupted at work by")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_an_interrupted_prediction_leaves_no_file(sent, place, tmp_path, record_property):
+    folder = linked(place, tmp_path / "many", 20_000)
+    output = tmp_path / "results" / "x.csv"
+    command = [*PROGRAM, "predict", folder, "--model", "tiny.onnx", "--output", output]
+    process = subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("results/.partial-*")):
+        time.sleep(0.02)
+        assert process.poll() is None
+    process.send_signal(sent)
+    told = process.communicate()[1]
+    assert process.returncode == 130
+    assert told.endswith("interrupted: run the command again\n") and "Traceback" not in told
+    assert list(output.parent.iterdir()) == []
+    record_property("seen", "exit status 130, one line, no file")
+
+
+def test_a_reader_that_leaves_ends_it_without_a_traceback(place, tmp_path):
+    folder = linked(place, tmp_path / "many", 5_000)
+    command = [*PROGRAM, "predict", folder, "--model", "tiny.onnx", "--format", "csv"]
+    process = subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.readline() == b"file,class,probability,error\n"
+    process.stdout.close()
+    assert b"Traceback" not in process.stderr.read()
+    assert process.wait() != 0
+
+
+def test_a_payload_is_what_mlflows_server_takes(place, images, tmp_path):
+    import mlflow
+    from mlflow.pyfunc import scoring_server
+
+    from pipeline import tracking
+
+    told = pipeline("payload", "photos/00.png", "photos/01.png", cwd=place)
+    assert (told.returncode, told.stderr) == (0, "")
+    model = tiny.keras_model(tmp_path / "tiny.keras")
+    mlflow.tensorflow.save_model(model, tmp_path / "m", signature=tracking.SIGNATURE, pip_requirements=["keras"])
+    served = mlflow.pyfunc.load_model(str(tmp_path / "m"))
+    schema = served.metadata.get_input_schema()
+    answer = scoring_server.invocations(told.stdout, "application/json", served, schema)
+    assert answer.status == 200, answer.response
+    found = np.array(json.loads(answer.response)["predictions"])
+    assert found == pytest.approx(model.predict(images[0][:2], verbose=0), abs=1e-5)
+
+
+def test_a_payload_is_whole_or_not_at_all(place):
+    result = pipeline("payload", "photos/00.png", "text.png", cwd=place)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "error: text.png: is no picture in a format that is read\n"
+
+
+def test_the_champion_of_a_run_predicts(small, place):
+    photos = [place / f"photos/{number:02}.png" for number in range(12)]
+    told = small.pipeline("predict", *map(str, photos), "--json", "--top", "10")
+    assert (told.returncode, told.stderr) == (0, "model: cifar10-classifier version 1\n")
+    by_file = small.pipeline("predict", *map(str, photos), "--json", "--top", "10", "--model", "ensemble/model.keras")
+    assert json.loads(told.stdout) == json.loads(by_file.stdout)
