@@ -37,9 +37,11 @@ def load(address: str) -> tuple[str, Model]:
 
 
 def _registered(address: str) -> tuple[str, Model]:
-    from pipeline import logged, preflight, registry, tracking  # MLflow takes seconds, and files do without
+    from pipeline import preflight
 
     params = preflight.check()
+    from pipeline import logged, registry, tracking  # MLflow takes seconds: files do without, and so does what is wrong
+
     tracking.connect(params)
     version = registry.resolve(params.registry.model, address)
     name = f"{version.name} version {version.version}"

@@ -4,14 +4,29 @@ A command imports what it needs when it runs: MLflow and TensorFlow take seconds
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from pipeline.schema import Params
 
 MARKS = ("@champion", "@challenger", "Production", "Staging")  # aliases and stages that versions have here
 
 as_json = click.option("--json", "as_json", is_flag=True, help="For a program to read.")
 why = click.option("--why", required=True, metavar="TEXT", help="The reason, kept in the history.")
+
+
+def connected() -> "Params":
+    """The checked params, once MLflow knows its store. What is wrong with either is said before MLflow is imported."""
+    from pipeline import preflight
+
+    params = preflight.check()
+    from pipeline import tracking
+
+    tracking.connect(params)
+    return params
 
 
 def completing(*words: str) -> Callable[..., list[CompletionItem]]:

@@ -1,6 +1,6 @@
 import click
 
-from pipeline.commands import as_json
+from pipeline.commands import as_json, connected
 
 
 @click.command
@@ -17,10 +17,9 @@ def command(as_json: bool) -> None:
 
     from tabulate import tabulate
 
-    from pipeline import preflight, registry, terminal, tracking
+    params = connected()
+    from pipeline import registry, terminal
 
-    params = preflight.check()
-    tracking.connect(params)
     entries = [
         {key: entry[key] for key in ("time", "who", "action", "from", "to", "why")}
         for entry in registry.history(params.registry.model)

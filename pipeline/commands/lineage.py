@@ -1,6 +1,6 @@
 import click
 
-from pipeline.commands import MARKS, as_json, completing
+from pipeline.commands import MARKS, as_json, completing, connected
 
 
 def _subjects(*incomplete) -> list:
@@ -29,10 +29,9 @@ def command(subject: str, as_json: bool) -> None:
     """
     import json
 
-    from pipeline import preflight, tracking, verification
+    params = connected()
+    from pipeline import verification
 
-    params = preflight.check()
-    tracking.connect(params)
     lines = verification.trace(subject, params.registry.model)
     if as_json:
         click.echo(json.dumps([{"depth": depth, "link": line} for depth, line in lines], indent=2))

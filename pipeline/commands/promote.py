@@ -1,6 +1,6 @@
 import click
 
-from pipeline.commands import as_json, why
+from pipeline.commands import as_json, connected, why
 
 
 @click.command
@@ -18,11 +18,9 @@ def command(version: str, why: str, as_json: bool) -> None:
     """
     import json
 
-    from pipeline import preflight, registry, tracking
+    model = connected().registry.model
+    from pipeline import registry
 
-    params = preflight.check()
-    tracking.connect(params)
-    model = params.registry.model
     before = registry.promote(model, version, why, registry.history(model))
     if as_json:
         click.echo(json.dumps({"model": model, "champion": version, "before": before}))

@@ -1,5 +1,7 @@
 import click
 
+from pipeline.commands import connected
+
 
 @click.command
 def command() -> None:
@@ -11,8 +13,8 @@ def command() -> None:
     Examples:
       dvc pull --allow-missing && pipeline restore
     """
-    from pipeline import preflight, restoring, tracking
+    connected()
+    from pipeline import restoring
 
-    tracking.connect(preflight.check())
     for line in restoring.restore():
         click.echo(line)

@@ -1,6 +1,6 @@
 import click
 
-from pipeline.commands import as_json, why
+from pipeline.commands import as_json, connected, why
 
 
 @click.command
@@ -19,10 +19,8 @@ def command(version: str | None, why: str, as_json: bool) -> None:
     """
     import json
 
-    from pipeline import preflight, registry, tracking
+    model = connected().registry.model
+    from pipeline import registry
 
-    params = preflight.check()
-    tracking.connect(params)
-    model = params.registry.model
     back = registry.rollback(model, version, why)
     click.echo(json.dumps({"model": model, "champion": back}) if as_json else f"{model} version {back} is champion")

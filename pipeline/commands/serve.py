@@ -1,6 +1,6 @@
 import click
 
-from pipeline.commands import MARKS, completing
+from pipeline.commands import MARKS, completing, connected
 
 
 @click.command
@@ -29,11 +29,12 @@ def command(address: str, host: str, port: int) -> None:
     """
     import contextlib
 
-    from pipeline import logged, preflight, registry, server, tracking
+    from pipeline import server
 
-    params = preflight.check()
     bound = server.listen(host, port)
-    tracking.connect(params)
+    params = connected()
+    from pipeline import logged, registry
+
     version = registry.resolve(params.registry.model, address)
     place, port = logged.served(version), bound.getsockname()[1]
     url = f"http://{host}:{port}"
