@@ -42,7 +42,7 @@ bench: $(INSTALLED) ## measure against the notebook's method, PyTorch, LiteRT an
 lint: $(INSTALLED) ## check format and code with ruff, and that no secret is among the files
 	ruff format --check .
 	ruff check .
-	@git ls-files -z | grep -zvE '^(dvc.lock|requirements.lock|registry.json|reports/report.html)$$' \
+	@git ls-files -z | grep -zvE '^(dvc.lock|requirements.lock|registry.json|reports/.*[.](html|json))$$' \
 		| xargs -0 detect-secrets-hook --exclude-lines '(sha256|md5|MD5|_batch|[xy]_(train|test))'
 
 audit: $(INSTALLED) ## look the dependencies up among the known vulnerabilities (asks a server)

@@ -78,7 +78,8 @@ def _restore_version(receipts: dict[str, dict]) -> str:
     tags = decision["tags"] | {"run_id": run.info.run_id, "restored.version": decision["version"]}
     description = card.describe(decision["description"], paths.MODEL_CARD.read_text())
     version = registry.register(model, address, description, tags)
-    tracking.log_file(paths.MODEL_CARD, run.info.run_id)
+    for file in (paths.MODEL_CARD, paths.PAGE):
+        tracking.log_file(file, run.info.run_id)
     tracking.log_json(registry.EVIDENCE, decision["gate"], run.info.run_id)
     why = f"restored from files, where it was version {decision['version']}"
     if decision["gate"]["promote"]:
