@@ -61,7 +61,7 @@ def test_the_page_has_what_was_measured_and_says_what_was_not(results):
     text = (results / "README.md").read_text()
     assert "## ratios" in text
     assert "train@custom_cnn" in text
-    assert text.count("Not measured yet.") == 5
+    assert text.count("Not measured yet.") == len(page.SECTIONS) - 1
     assert "Not measured yet." in text.partition("## inference")[2]
     assert (results / "benchmarks.png").stat().st_size > 10_000
 
