@@ -1,6 +1,7 @@
 """The program `pipeline` as a user's shell sees it: help, colours, completion, exit statuses, what predict writes."""
 
 import csv
+import functools
 import io
 import json
 import os
@@ -283,7 +284,9 @@ def test_an_interrupted_prediction_leaves_no_file(sent, place, tmp_path, record_
     folder = linked(place, tmp_path / "many", 20_000)
     output = tmp_path / "results" / "x.csv"
     command = [*PROGRAM, "predict", folder, "--model", "tiny.onnx", "--output", output]
-    process = subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    # A shell that runs the tests in the background has its children ignore SIGINT.
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     while not list(tmp_path.glob("results/.partial-*")):
         time.sleep(0.02)
         assert process.poll() is None
