@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import commands, predicting, terminal
+from pipeline import commands, paths, predicting, terminal
 from pipeline.cifar10 import CLASSES
 from tests import tiny
 from tests.conftest import ROOT
@@ -336,7 +336,8 @@ def test_the_champion_of_a_run_predicts(small, place):
     photos = [place / f"photos/{number:02}.png" for number in range(12)]
     told = small.pipeline("predict", *map(str, photos), "--json", "--top", "10")
     assert (told.returncode, told.stderr) == (0, "model: cifar10-classifier version 1\n")
-    by_file = small.pipeline("predict", *map(str, photos), "--json", "--top", "10", "--model", "ensemble/model.keras")
+    file = paths.candidate(small.read("registry.json")["candidate"]) / "model.keras"
+    by_file = small.pipeline("predict", *map(str, photos), "--json", "--top", "10", "--model", str(file))
     assert json.loads(told.stdout) == json.loads(by_file.stdout)
 
 
