@@ -30,7 +30,7 @@ MODEL = "cifar10-classifier"
 
 # What ends with Ctrl-C only: its usual port, and where it says that it is ready.
 SERVERS = {"make ui": ("5000", "/health"), "make serve": ("5001", "/ready"), "mlflow server": ("5000", "/health")}
-# What no test runs, and why; of `make` it is seen what it would do, of `dvc exp run` that the change fits.
+# What no test runs, and why; of `make` it is seen what it would do. test_params.py lays the profiles over params.yaml.
 NOT_RUN = {
     "make smoke": "the whole graph for all networks, which test_end_to_end.py runs",
     "make test": "would run itself",
@@ -181,8 +181,6 @@ def follow(command: str, terminal: Terminal) -> None:
         terminal.type(command)
     elif command.startswith("make "):
         terminal.type(command.replace("make", "make --dry-run", 1))
-    elif command.startswith("dvc exp run "):
-        terminal.type(f"{command} --dry")
 
 
 def add_model(params: Path, text: str) -> None:
