@@ -291,9 +291,9 @@ def test_ctrl_c_marks_the_run_killed_and_the_next_repro_runs_that_model_and_what
     )
     try:
         known = len(workspace.runs())
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 400
         while len(workspace.runs()) == known or np.isnan(workspace.runs().iloc[0].get("metrics.loss", np.nan)):
-            assert time.monotonic() < deadline, "no epoch was logged in two minutes"
+            assert time.monotonic() < deadline, "no epoch was logged in 400 seconds"
             time.sleep(1)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         assert process.wait(timeout=60) != 0
