@@ -87,7 +87,9 @@ def run_stage(tmp_path, monkeypatch):
         if not (cwd / "params.yaml").exists():
             (cwd / "params.yaml").write_text((ROOT / "params.yaml").read_text())
         command = [sys.executable, "-m", f"pipeline.stages.{arguments[0]}", *arguments[1:]]
-        variables = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+        # MLflow keeps the store that a test before this one used in the environment.
+        inherited = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+        variables = inherited | {"PYTHONPATH": str(ROOT)} | environment
         return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True)
 
     return run

@@ -39,6 +39,7 @@ def test_again_adds_nothing_and_what_is_outside_the_limits_is_not_shipped(worksp
     told = run(size_mb=0.001)
     after = workspace.exports(run_id("custom_cnn"))
     assert set(after) == set(before)
+    assert not {found.info.run_id for found in after.values()} & {found.info.run_id for found in before.values()}
     assert len(workspace.client.search_model_versions(f"name = '{MODEL}'")) == versions
 
     refused = read_json(Path("reports/exports.json"))
