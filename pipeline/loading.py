@@ -1,5 +1,6 @@
 """A model, from wherever it is kept, as a function: images uint8 (N, 32, 32, 3) to probabilities float32 (N, 10)."""
 
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -63,39 +64,17 @@ def _keras(path: Path) -> Model:
     return model.predict_on_batch
 
 
-def _litert(path: Path) -> Model:
-    """A LiteRT file takes one image after the other."""
-    from ai_edge_litert.interpreter import Interpreter
+def _exported(path: Path) -> Model:
+    """A LiteRT or an ONNX file. LiteRT takes one image after the other."""
+    from pipeline import runtimes
 
     try:
-        interpreter = Interpreter(str(path))
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
+        predict = runtimes.load(path, os.cpu_count() or 1)
+        found = predict(np.zeros((1, *IMAGES[1:]), "uint8"))
+    except Exception as error:  # the runtimes' exceptions have no class in common
         raise _refused(path, error) from None
-    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    _require(path, *[[(None, *entry["shape"][1:]) for entry in entries] for entries in (inputs, outputs)])
-
-    def predict(images: np.ndarray) -> np.ndarray:
-        found = []
-        for image in images:
-            interpreter.set_tensor(inputs[0]["index"], image[None])
-            interpreter.invoke()
-            found.append(interpreter.get_tensor(outputs[0]["index"])[0])
-        return np.array(found)
-
-    return predict
-
-
-def _onnx(path: Path) -> Model:
-    import onnxruntime
-
-    try:
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions have no class in common
-        raise _refused(path, error) from None
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    _require(path, *[[(None, *entry.shape[1:]) for entry in entries] for entries in (inputs, outputs)])
-    return lambda images: session.run(None, {inputs[0].name: images})[0]
+    _require(path, [IMAGES], [(None, *found.shape[1:])])
+    return lambda images: np.concatenate([predict(image[None]) for image in images])
 
 
 def _require(path: Path, inputs: list, outputs: list) -> None:
@@ -108,4 +87,4 @@ def _refused(path: Path, error: Exception) -> UserError:
     return UserError(f"{path} is no model to be loaded: {error}"[:300])
 
 
-FILES = {".keras": _keras, ".tflite": _litert, ".onnx": _onnx}
+FILES = {".keras": _keras, ".tflite": _exported, ".onnx": _exported}
