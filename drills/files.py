@@ -117,6 +117,23 @@ def virtual(file: h5py.File) -> None:
     file.create_virtual_dataset("x", layout)
 
 
+def _nested(file: h5py.File, count: int) -> None:
+    """Groups within groups, linked from the outside in, which is quick."""
+    inner = file.create_group("inner")
+    for number in range(count):
+        outer = file.create_group(f"outer{number}")
+        outer["x"] = inner
+        del file[inner.name]
+        inner = outer
+
+
+def _many_names(file: h5py.File) -> None:
+    """An array under 50,000 names."""
+    array = file.create_dataset("x", data=np.zeros(10_000, "f4"))
+    for number in range(50_000):
+        file[str(number)] = array
+
+
 def _hdf5(fill: Callable[[h5py.File], object]) -> bytes:
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
@@ -157,6 +174,16 @@ MODELS: dict[str, Callable[[Path, Path], None]] = {
     ),
     "weights behind a link to nowhere": lambda path, canary: changed_model(
         path, _weights(lambda file: file.update({"layers": h5py.SoftLink("/nowhere")}))
+    ),
+    "weights nested 20,000 deep": lambda path, canary: changed_model(
+        path, _weights(lambda file: _nested(file, 20_000))
+    ),
+    "weights under 50,000 names": lambda path, canary: changed_model(path, _weights(_many_names)),
+    "weights under two names": lambda path, canary: changed_model(
+        path, _weights(lambda file: file.update({"y": file.create_dataset("x", data=np.zeros(3, "f4"))}))
+    ),
+    "weights that hold themselves": lambda path, canary: changed_model(
+        path, _weights(lambda file: file.create_group("x").update({"y": file["x"]}))
     ),
     "weights that show another file's": lambda path, canary: changed_model(path, _weights(virtual)),
     "weights that are none": lambda path, canary: changed_model(

@@ -13,9 +13,9 @@ import urllib3
 from pipeline.console import Progress
 from pipeline.errors import UserError
 from pipeline.files import checksum
+from pipeline.preflight import OFFLINE
 from pipeline.schema import Http
 
-OFFLINE = "CIFAR10_OFFLINE"  # set to anything: nothing is downloaded
 CHUNK = 1 << 16  # bytes
 SLOWEST = 1000  # bytes a second, mean over http.read_timeout: a server that sends less has stalled
 DIGITS = 18  # of a length that a server claims: a number with more is none
@@ -28,7 +28,7 @@ class Unreachable(Exception):
 
 def require_online() -> None:
     """Raise Unreachable if the user wants no network."""
-    if os.environ.get(OFFLINE):
+    if os.environ.get(OFFLINE, "") not in ("", "0"):
         raise Unreachable(f"{OFFLINE} is set")
 
 

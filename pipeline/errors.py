@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import re
 import shutil
 import signal
 import sys
@@ -12,12 +13,14 @@ from pathlib import Path
 from pipeline import paths
 
 LONGEST = 2000  # characters of a message
+PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s@]+@")  # in an address
 
 
 class UserError(Exception):
     """Something the user can mend. The message is one line: what is wrong, and what to do.
 
-    What it quotes may come from a hostile file: line ends and a terminal's control characters become spaces.
+    What it quotes may come from a hostile file: line ends and a terminal's control characters become spaces. It may be
+    the address of a server: its password becomes ***.
     """
 
     def __init__(self, message: str):
@@ -63,7 +66,7 @@ def _fail(message: str) -> None:
 
 def _one_line(message: str) -> str:
     shown = "".join(character if character.isprintable() else " " for character in message)
-    return " ".join(shown.split())[:LONGEST]
+    return PASSWORD.sub(r"\1***@", " ".join(shown.split()))[:LONGEST]
 
 
 def require_space(folder: Path, needed: int) -> None:

@@ -11,6 +11,10 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
+from pipeline.errors import UserError
+
+RESTORE = "bring it back with `dvc checkout` or `git checkout"
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -37,8 +41,16 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text())
+def read_json(path: Path, *keys: str) -> Any:
+    """Read a JSON file that the project wrote. Raises UserError if it is damaged, or no object with these `keys`."""
+    try:
+        value = json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({error}): {RESTORE} {path}`") from None
+    missing = [key for key in keys if not isinstance(value, dict) or key not in value]
+    if missing:
+        raise UserError(f"{path} is damaged (it lacks {', '.join(missing)}): {RESTORE} {path}`")
+    return value
 
 
 def read_yaml(path: Path) -> Any:
@@ -58,6 +70,12 @@ def write_array(path: Path, array: np.ndarray) -> None:
     """Write a .npy file."""
     with replacing(path) as temporary:
         np.save(temporary, array)
+
+
+def folder_checksum(folder: Path) -> str:
+    """SHA-256 over the names and the SHA-256 of all files in a folder and those below it."""
+    files = {path.relative_to(folder).as_posix(): checksum(path) for path in folder.rglob("*") if path.is_file()}
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def checksum(path: Path, algorithm: str = "sha256") -> str:

@@ -10,6 +10,8 @@ import h5py
 import numpy as np
 
 LARGEST = 2_000_000_000  # bytes of all arrays
+DEEPEST = 30  # groups within groups; Keras nests an ensemble's weights 13 deep
+MOST = 20_000  # groups and arrays
 
 
 def arrays(source: Path | BinaryIO) -> dict[str, np.ndarray]:
@@ -28,17 +30,37 @@ def arrays(source: Path | BinaryIO) -> dict[str, np.ndarray]:
 
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
-    links = {}
-    # Bytes, and checked afterwards: an exception in the callback would become a SystemError.
-    file.id.links.visit(lambda name, link: links.update({name: link.type}), info=True)
-    for name, kind in links.items():
-        if kind != h5py.h5l.TYPE_HARD:
-            raise ValueError(f"its weights are elsewhere: {name.decode()} is a link")
-    items = {name.decode(): file[name] for name in links}
-    datasets = {name: item for name, item in items.items() if isinstance(item, h5py.Dataset)}
-    for name, dataset in datasets.items():
-        if dataset.is_virtual or dataset.external:
-            raise ValueError(f"its weights are elsewhere: {name} lies in another file")
-        if dataset.shape is None or dataset.dtype.hasobject:
-            raise ValueError(f"its weights: {name} holds no numbers")
+    """Goes down a level at a time: HDF5's own visit would recurse, without end or until the process dies."""
+    datasets, waiting, seen = {}, [("", file, 0)], 0
+    while waiting:
+        path, group, depth = waiting.pop()
+        seen += len(group)
+        if depth > DEEPEST or seen > MOST:
+            raise ValueError(f"its weights: groups nested more than {DEEPEST} deep, or over {MOST} groups and arrays")
+        for name in group:
+            item = _own(group, name)
+            if isinstance(item, h5py.Group):
+                waiting.append((f"{path}{name}/", item, depth + 1))
+            elif isinstance(item, h5py.Dataset):
+                datasets[f"{path}{name}"] = _numbers(item, f"{path}{name}")
     return datasets
+
+
+def _own(group: h5py.Group, name: str) -> h5py.HLObject:
+    """What lies under a name, and under no other one."""
+    shown = name.encode(errors="backslashreplace").decode()
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"its weights are elsewhere: {shown} is a link")
+    item = group[name]
+    if h5py.h5o.get_info(item.id).rc > 1:
+        raise ValueError(f"its weights: {shown} has several names")
+    return item
+
+
+def _numbers(dataset: h5py.Dataset, path: str) -> h5py.Dataset:
+    path.encode()  # UnicodeEncodeError, a ValueError, if it is no text
+    if dataset.is_virtual or dataset.external:
+        raise ValueError(f"its weights are elsewhere: {path} lies in another file")
+    if dataset.shape is None or dataset.dtype.hasobject:
+        raise ValueError(f"its weights: {path} holds no numbers")
+    return dataset

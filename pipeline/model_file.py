@@ -13,6 +13,7 @@ from pipeline.errors import UserError
 
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 LARGEST = {CONFIG: 20_000_000, WEIGHTS: hdf5.LARGEST, METADATA: 1_000_000}  # bytes of a member, unpacked
+SHARED, STATELESS = "shared_object_id", "DTypePolicy"  # in a configuration
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -54,7 +55,7 @@ def _contents(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
         try:
             with zipfile.ZipFile(file) as archive:
                 _look(archive.infolist())
-                config = json.loads(archive.read(CONFIG), object_hook=_without_address)
+                config = json.loads(archive.read(CONFIG), object_hook=_Shared())
                 return config, hdf5.arrays(io.BytesIO(archive.read(WEIGHTS)))
         except Exception as error:  # zipfile and json raise what they stumble over: seek errors, recursion, others
             raise _refused(path, error) from None
@@ -71,9 +72,27 @@ def _look(members: list[zipfile.ZipInfo]) -> None:
             raise ValueError(f"its {member.filename} would unpack to more than {LARGEST[member.filename] / 1e6:.0f} MB")
 
 
-def _without_address(item: dict) -> dict:
-    """Keras notes which objects are the same one by their addresses, another at each saving."""
-    return {key: value for key, value in item.items() if key != "shared_object_id"}
+class _Shared:
+    """Makes the notes comparable that Keras keeps of which objects are the same one: their addresses, others each time.
+
+    Of a policy of dtypes, which has no state, the note is dropped, as Keras does not make it again when such a model is
+    saved anew. Of others it becomes a number: shared layers share weights. Raises ValueError where objects that are
+    said to be the same differ, since Keras would take the first for both.
+    """
+
+    def __init__(self):
+        self._first: dict[object, dict] = {}
+        self._numbers: dict[object, int] = {}
+
+    def __call__(self, item: dict) -> dict:
+        if SHARED not in item:
+            return item
+        number, rest = item[SHARED], {key: value for key, value in item.items() if key != SHARED}
+        if self._first.setdefault(number, rest) != rest:
+            raise ValueError("its configuration says of objects that differ that they are the same")
+        if rest.get("class_name") == STATELESS:
+            return rest
+        return rest | {SHARED: self._numbers.setdefault(number, len(self._numbers))}
 
 
 def _refused(path: Path, error: Exception) -> UserError:

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 from pipeline import cifar10, paths, pretrained, sources
-from pipeline.download import OFFLINE
 from pipeline.files import checksum
+from pipeline.preflight import OFFLINE
 from pipeline.schema import Params
 
 

@@ -155,18 +155,17 @@ def side_by_side(images: np.ndarray) -> str:
 
 
 def costs(scored: dict[str, dict], receipts: dict[str, dict]) -> list[dict]:
-    """What each stage of a candidate has cost: wall-clock and CPU seconds, peak memory; None where not measured."""
+    """What each stage of a candidate has cost: wall-clock and CPU seconds, peak memory."""
     rows = []
     for name, receipt in receipts.items():
         if name != "ensemble":
             trunk = receipt["trunk_seconds"]
             if trunk:
-                rows.append((name, "trunk", trunk, receipt["trunk_cpu_seconds"], None))
-            wall = receipt["train_seconds"] - trunk
-            rows.append((name, "train", wall, receipt["cpu_seconds"], receipt["peak_memory_gb"]))
+                rows.append((name, "trunk", trunk, receipt["trunk_cpu_seconds"], receipt["trunk_peak_memory_gb"]))
+            rows.append((name, "train", receipt["wall_seconds"], receipt["cpu_seconds"], receipt["peak_memory_gb"]))
         spent = scored[name]["spent"]
         stage = "ensemble" if name == "ensemble" else "evaluate"
-        rows.append((name, stage, None, spent["cpu_seconds"], spent["peak_memory_gb"]))
+        rows.append((name, stage, spent["wall_seconds"], spent["cpu_seconds"], spent["peak_memory_gb"]))
     return [dict(zip(("name", "stage", "wall", "cpu", "memory"), row, strict=True)) for row in rows]
 
 

@@ -28,6 +28,8 @@ def load(path: Path = paths.PARAMS) -> Params:
         return checked(read_yaml(path), path)
     except FileNotFoundError:
         raise UserError(f"{path} not found: run from the repository's root") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder: the file of that name holds the params") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not text in UTF-8: save it as such") from None
     except RecursionError:

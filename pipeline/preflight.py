@@ -1,5 +1,6 @@
-"""What every stage checks before any work: params.yaml, git and dvc, the tracking server."""
+"""What every stage checks before any work: params.yaml, git and dvc, Keras' backend, the MLflow store."""
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -9,7 +10,10 @@ from pipeline import params, paths
 from pipeline.errors import UserError, require_space
 from pipeline.files import replacing
 
+OFFLINE = "CIFAR10_OFFLINE"  # 1: nothing is downloaded
+BACKEND, BACKENDS = "KERAS_BACKEND", ("tensorflow", "jax")
 TRACKING = "MLFLOW_TRACKING_URI"
+UNUSABLE = "?#%'"  # characters of a path that an address of an SQLite store cannot have
 STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")  # schemes that MLflow opens
 MISSING = {"git": "install it first", "dvc": "activate the environment that make builds (`. .venv/bin/activate`)"}
 
@@ -20,14 +24,30 @@ def check() -> params.Params:
     for program, remedy in MISSING.items():
         if shutil.which(program) is None:
             raise UserError(f"{program} is not on the PATH: {remedy}")
-    uri = os.environ.get(TRACKING, "")
-    if uri and uri.partition(":")[0].partition("+")[0] not in STORES:
-        raise UserError(f"{TRACKING}: {uri} is no MLflow store: give http(s)://HOST or sqlite:///FILE, or unset it")
-    if uri.startswith(("http://", "https://")):
-        _ask(uri, checked.tracking.timeout)
+    if os.environ.get(OFFLINE, "") not in ("", "0", "1"):
+        raise UserError(f"{OFFLINE}: {os.environ[OFFLINE]} says neither yes nor no: give 1, or unset it")
+    _check_backend(os.environ.get(BACKEND) or BACKENDS[0])
+    _check_store(os.environ.get(TRACKING, ""), checked.tracking.timeout)
     require_space(Path(), 0)
     _keep_lock()
     return checked
+
+
+def _check_backend(backend: str) -> None:
+    if backend not in BACKENDS:
+        raise UserError(f"{BACKEND}: {backend} is not for this project: give {' or '.join(BACKENDS)}, or unset it")
+    if importlib.util.find_spec(backend) is None:
+        raise UserError(f"{BACKEND}: {backend} is not installed: install it, or name another of {', '.join(BACKENDS)}")
+
+
+def _check_store(uri: str, timeout: float) -> None:
+    if uri and uri.partition(":")[0].partition("+")[0] not in STORES:
+        raise UserError(f"{TRACKING}: {uri} is no MLflow store: give http(s)://HOST or sqlite:///FILE, or unset it")
+    if uri.startswith(("http://", "https://")):
+        _ask(uri, timeout)
+    place = str(paths.shared(paths.STORE))
+    if not uri and (wrong := sorted({*UNUSABLE} & {*place})):
+        raise UserError(f"{place}: MLflow cannot keep a store where a name has {' '.join(wrong)}: rename the folder")
 
 
 def _keep_lock() -> None:

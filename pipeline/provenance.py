@@ -116,7 +116,7 @@ def _receipts(name: str, run, locked: Locked, link: str) -> Iterator[str]:
 
 def _model(name: str, run, locked: Locked, link: str) -> Iterator[str]:
     """The logged model is the one of the run's tag, and of the file. Runs older than the tag have their files only."""
-    address = tracking.model_uri(run)
+    address = logged.model_uri(run)
     with tempfile.TemporaryDirectory() as folder:
         found = logged.fetch_keras(address, Path(folder))
         if found is None:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from pipeline import card, cifar10, model_file, paths, registry, runs, shipping, tracking
+from pipeline import card, cifar10, logged, model_file, paths, registry, runs, shipping, tracking
 from pipeline.errors import UserError
 from pipeline.files import read_json
 
@@ -49,7 +49,7 @@ def _restore_run(name: str, receipt: dict) -> None:
         for row in rows:
             tracking.log_epoch(row)
         tracking.log_metrics({key: value for key, value in latest["metrics"].items() if key not in tracking.EPOCH})
-        tracking.log_model(model, images[:2])
+        logged.log_model(model, images[:2])
 
 
 def _evaluated(name: str, receipt: dict) -> dict | None:
@@ -71,7 +71,7 @@ def _restore_version(receipts: dict[str, dict]) -> str:
             f"registry: {model} version {decision['version']} is of another model than the files: `dvc repro` decides"
         )
     run = runs.find(receipt["run_id"])
-    address = tracking.model_uri(run)
+    address = logged.model_uri(run)
     known = registry.version_of(model, address)
     if known and known.current_stage != "None":  # which it is if it was registered, and the process died
         return f"registry: {model} version {known.version} is there"

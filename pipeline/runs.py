@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from pipeline import lineage, tracking
+from pipeline import lineage, logged, tracking
 from pipeline.attempts import Attempt
 from pipeline.errors import UserError
 from pipeline.preflight import TRACKING
@@ -88,7 +88,7 @@ def restore(receipt: dict) -> Iterator[mlflow.ActiveRun]:
     """A run as its receipt says it was, tagged as restored; the block adds what files know."""
     client = MlflowClient()
     for half in _tagged(RESTORING, receipt["run_id"]):  # of a try that was interrupted
-        tracking.delete_model(half)
+        logged.delete(half)
         client.delete_run(half.info.run_id)
     tags = {key: value for key, value in receipt["tags"].items() if key not in ("attempt", RESTORED)}
     tags |= {RESTORING: receipt["run_id"]} | lineage.git("restored.")

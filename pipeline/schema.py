@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+Place = Annotated[str, Field(pattern=r"^[^\x00]+$")]
 Shift = Annotated[int, Field(ge=0, le=8)]
 
 
@@ -16,7 +17,7 @@ class Section(BaseModel):
 
 class LocalSource(Section):
     type: Literal["local"]
-    path: str
+    path: Place
 
 
 class ArchiveSource(Section):
@@ -63,12 +64,12 @@ class Duplicates(Section):
 class Http(Section):
     connect_timeout: Positive
     read_timeout: Positive
-    retries: Annotated[int, Field(ge=0)]
-    backoff: Annotated[float, Field(ge=0)]
+    retries: Annotated[int, Field(ge=0, le=100)]
+    backoff: Annotated[float, Field(ge=0, le=3600)]
 
 
 class Weights(Section):
-    folder: str
+    folder: Place
     mirrors: list[Annotated[str, Field(pattern="^https?://")]]
     on_unreachable: Literal["skip", "fail"]
 
@@ -81,7 +82,7 @@ class Compute(Section):
 class WeightsFile(Section):
     """A file of ImageNet weights that the project knows by its checksum."""
 
-    file: str
+    file: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
     origin: str
     official: bool
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
@@ -112,7 +113,7 @@ class Trunk(Section):
 
 
 class Network(Section):
-    widths: Annotated[list[Count], Field(min_length=3, max_length=3)]
+    widths: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=3, max_length=3)]
     depth: Literal[2, 3]
     activation: Literal["relu", "silu", "gelu"]
 
@@ -126,7 +127,7 @@ class Training(Section):
     peak_at: Annotated[float, Field(gt=0, lt=1)]
     end: Fraction
     momentum: Annotated[float, Field(ge=0, lt=1)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0, le=1e6)]
     bias_factor: Positive
     first_layer: Annotated[float, Field(gt=0, le=1)]
     ema: Annotated[float, Field(ge=0, lt=1)]
@@ -176,7 +177,7 @@ class Model(Section):
 
 class Evaluation(Section):
     batch_size: Count
-    ece_bins: Count
+    ece_bins: Annotated[int, Field(ge=1, le=1000)]
 
 
 class Ensemble(Section):
@@ -199,7 +200,7 @@ class Gate(Section):
     minimum_effect: Fraction
     class_margin: Fraction
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    resamples: Annotated[int, Field(ge=100)]
+    resamples: Annotated[int, Field(ge=100, le=10_000_000)]
     ece_limit: Positive | None
     size_limit_mb: Positive | None
     latency_limit: Positive | None
@@ -222,7 +223,7 @@ class Export(Section):
 
 
 class Params(Section):
-    profile: str
+    profile: Annotated[str, Field(pattern=r"^\w[\w-]*$")]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     data: Data
     duplicates: Duplicates

@@ -35,7 +35,7 @@ def log(row: dict, parent: str, restored: str | None = None) -> str:
     if restored:
         tags |= {"host": "unknown"} | lineage.git("restored.")
     with runs.child(parent, f"export-{row['format']}-{row['precision']}", tags) as run:
-        logged.log_settings({key: row[key] for key in ("candidate", "format", "precision")})
+        tracking.log_settings({key: row[key] for key in ("candidate", "format", "precision")})
         tracking.log_metrics({name: row[name] for name in parity.FIGURES if row[name] is not None})
         if row["file"]:
             tracking.log_files(Path(row["file"]))
@@ -85,7 +85,7 @@ def _restore_edge(edge: dict, trained: dict[str, dict]) -> str:
     if edge["version"] is None:
         return f"registry: {model} got no @{registry.EDGE}: {edge['reason']}"
     run = runs.find(trained[name]["run_id"])
-    address = tracking.model_uri(run)
+    address = logged.model_uri(run)
     known = registry.version_of(model, address)
     if known and "edge.reason" in known.tags and registry.EDGE in registry.aliases(model):
         return f"registry: {model} version {known.version}, @{registry.EDGE}, is there"

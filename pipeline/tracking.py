@@ -5,8 +5,6 @@ import fcntl
 import json
 import os
 import shlex
-import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +12,7 @@ import mlflow
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.data.http_dataset_source import HTTPDatasetSource
-from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Run
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, ModelSignature
-from mlflow.types import Schema, TensorSpec
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline import paths
@@ -26,15 +21,10 @@ from pipeline.preflight import TRACKING
 from pipeline.schema import Ensemble, Network, Params, Section, Training, Trunk
 from pipeline.schema import Model as Architecture
 
-warnings.filterwarnings("ignore", message="The structure of `inputs`")  # MLflow predicts the example from a list of one
 SQLITE, DATABASE, ARTIFACTS = "sqlite:///", "mlflow.db", "artifacts"
 # Each metric of an epoch, and its column in the history.
 EPOCH = {"epoch_seconds": "seconds"}
 EPOCH |= {name: name for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")}
-SIGNATURE = ModelSignature(
-    inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, 32, 32, 3), "images")]),
-    outputs=Schema([TensorSpec(np.dtype("float32"), (-1, 10), "probabilities")]),
-)
 
 
 def connect(params: Params) -> None:
@@ -47,7 +37,7 @@ def connect(params: Params) -> None:
     try:
         with _alone(store) if store else contextlib.nullcontext():
             open_experiment(params.tracking.experiment)
-    except (MlflowException, SQLAlchemyError) as error:
+    except (MlflowException, SQLAlchemyError, ImportError) as error:  # ImportError: of the driver of a database
         raise failed(error) from None
     mlflow.set_system_metrics_sampling_interval(params.tracking.system_metrics_interval)
 
@@ -135,26 +125,17 @@ def log_epoch(row: dict) -> None:
         mlflow.log_metrics({metric: row[column] for metric, column in EPOCH.items()}, step=row["epoch"])
 
 
+def log_settings(values: dict[str, str]) -> None:
+    """Log params of the active run."""
+    mlflow.log_params(values)
+
+
 def log_metrics(metrics: dict[str, float]) -> None:
     mlflow.log_metrics(metrics)
 
 
 def log_tags(tags: dict[str, str]) -> None:
     mlflow.set_tags(tags)
-
-
-def model_uri(run: Run) -> str:
-    """Address of a run's logged model, models:/m-... Raises UserError if it has none."""
-    logged = _logged_model(run)
-    if logged is None or logged.status != LoggedModelStatus.READY:
-        raise UserError(f"run {run.info.run_id} has no logged model: train again with `dvc repro --force`")
-    return logged.model_uri
-
-
-def delete_model(run: Run) -> None:
-    """Delete a run's logged model, if it has one."""
-    if logged := _logged_model(run):
-        MlflowClient().delete_logged_model(logged.model_id)
 
 
 def log_json(name: str, value: dict, run_id: str) -> None:
@@ -193,52 +174,3 @@ def log_dataset(folder: Path, images: np.ndarray, labels: np.ndarray, context: s
     source = HTTPDatasetSource("https://www.cs.toronto.edu/~kriz/cifar.html")  # wherever it came from, it is that one
     dataset = mlflow.data.from_numpy(images, source, targets=labels, name=f"cifar10-{folder.name}")
     mlflow.log_input(dataset, context=context)
-
-
-def log_model(model, example: np.ndarray) -> str:
-    """Log a served Keras model with its signature and an input example; return its URI, models:/m-...
-
-    A run that was killed goes on with the model that it had begun to log, and keeps one that it had ended.
-    """
-    import keras
-    import tensorflow as tf
-
-    keras.config.disable_interactive_logging()  # or the prediction of the example would draw a bar into a log
-    versions = {"mlflow": mlflow.__version__, "tensorflow": tf.__version__, "keras": keras.__version__}
-    settings = {
-        "signature": SIGNATURE,
-        "input_example": example,
-        "pip_requirements": [f"{package}=={version}" for package, version in versions.items()],  # guessing takes 15 s
-    }
-    begun = _logged_model(mlflow.active_run())
-    if begun is None:
-        return mlflow.tensorflow.log_model(model, name="model", **settings).model_uri
-    if begun.status != LoggedModelStatus.READY:
-        _finish(begun, model, settings)
-    return begun.model_uri
-
-
-def _finish(begun: LoggedModel, model, settings: dict) -> None:
-    """Do what is left of `log_model`, which would enter the model as the run's output a second time, and fail."""
-    described = Model(
-        artifact_path=begun.artifact_location,
-        run_id=begun.source_run_id,
-        model_uuid=begun.model_id,
-        model_id=begun.model_id,
-    )
-    client, run = MlflowClient(), MlflowClient().get_run(begun.source_run_id)
-    if begun.model_id not in [output.model_id for output in run.outputs.model_outputs]:
-        client.log_outputs(run.info.run_id, [LoggedModelOutput(begun.model_id, 0)])
-    with tempfile.TemporaryDirectory() as folder:
-        mlflow.tensorflow.save_model(model, f"{folder}/model", mlflow_model=described, **settings)
-        client.log_model_artifacts(begun.model_id, f"{folder}/model")
-    client.finalize_logged_model(begun.model_id, LoggedModelStatus.READY)
-
-
-def _logged_model(run: Run) -> LoggedModel | None:
-    found = mlflow.search_logged_models(
-        experiment_ids=[run.info.experiment_id],
-        filter_string=f"source_run_id = '{run.info.run_id}'",
-        output_format="list",
-    )
-    return found[0] if found else None

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import logged, model_file, paths, provenance, registry, runs, tracking
+from pipeline import logged, model_file, paths, provenance, registry, runs
 from pipeline.errors import UserError
 from pipeline.locked import LOCK, Broken, Locked, git
 from pipeline.provenance import Line
@@ -97,8 +97,8 @@ def _version(version, here: Locked) -> Iterator[Line]:
     run = runs.look_for(run_id)
     if run is None:
         raise Broken(f"{link}, run", f"the store has no run {run_id}")
-    if tracking.model_uri(run) != address:
-        raise Broken(f"{link}, tag model_uri", f"{address}, but its run has {tracking.model_uri(run)}")
+    if logged.model_uri(run) != address:
+        raise Broken(f"{link}, tag model_uri", f"{address}, but its run has {logged.model_uri(run)}")
     given, made = logged.served(version), logged.place(address)
     if given != made:
         raise Broken(f"{link}, location", f"who loads it gets {given}, but its run logged {made}")

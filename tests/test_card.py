@@ -58,6 +58,8 @@ def receipt(name: str, weights: dict, **params: str) -> dict:
         "train_seconds": 1234.0,
         "trunk_seconds": 56.0,
         "trunk_cpu_seconds": 100.0,
+        "trunk_peak_memory_gb": 1.0,
+        "wall_seconds": 1000.0,
         "cpu_seconds": 2000.0,
         "peak_memory_gb": 1.5,
         "run_id": f"run-of-{name}",
@@ -88,7 +90,7 @@ def files(tmp_path, monkeypatch):
             "test_without_duplicates": SCORES | {"accuracy": 0.8888, "macro_f1": 0.88, "images": 900},
             "test_recall": dict.fromkeys(cifar10.CLASSES, 0.9) | {"cat": 0.5, "ship": 0.95},
             "cost": {"parameters": 1234567, "size_mb": 12.3, "seconds_per_1000_images": 4.5, "train_seconds": 60.0},
-            "spent": {"cpu_seconds": 30.0, "peak_memory_gb": 2.5},
+            "spent": {"wall_seconds": 20.0, "cpu_seconds": 30.0, "peak_memory_gb": 2.5},
         }
     for name, value in written.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

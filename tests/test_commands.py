@@ -312,12 +312,12 @@ def test_a_payload_is_what_mlflows_server_takes(place, images, tmp_path):
     import mlflow
     from mlflow.pyfunc import scoring_server
 
-    from pipeline import tracking
+    from pipeline import logged
 
     told = pipeline("payload", "photos/00.png", "photos/01.png", cwd=place)
     assert (told.returncode, told.stderr) == (0, "")
     model = tiny.keras_model(tmp_path / "tiny.keras")
-    mlflow.tensorflow.save_model(model, tmp_path / "m", signature=tracking.SIGNATURE, pip_requirements=["keras"])
+    mlflow.tensorflow.save_model(model, tmp_path / "m", signature=logged.SIGNATURE, pip_requirements=["keras"])
     served = mlflow.pyfunc.load_model(str(tmp_path / "m"))
     schema = served.metadata.get_input_schema()
     answer = scoring_server.invocations(told.stdout, "application/json", served, schema)

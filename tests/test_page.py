@@ -111,6 +111,7 @@ def receipt(name: str) -> dict:
     if name == "ensemble":
         return made | {"architectures": ["custom_cnn", "mobilenetv2", "resnet50v2", "efficientnet_lite0"]}
     made |= {"train_seconds": 300.0, "trunk_seconds": 100.0 * (name != "custom_cnn"), "trunk_cpu_seconds": 190.0}
+    made |= {"wall_seconds": 210.0, "trunk_peak_memory_gb": 1.0}
     made |= {"cpu_seconds": 400.0, "peak_memory_gb": 2.0, "device": "CPU", "precision": "float32", "profile": "default"}
     return made | {"weights": {"status": "ready", "origin": "<somebody's> release", "sha256": "d" * 64}}
 

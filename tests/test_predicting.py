@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from scipy.special import softmax
 
-from pipeline import loading, predicting, registry, runs, tracking
+from pipeline import loading, logged, predicting, registry, runs
 from pipeline.cifar10 import CLASSES
 from pipeline.errors import UserError
 from tests import tiny
@@ -146,7 +146,7 @@ def test_a_litert_file_is_a_model(saved, files, images, tmp_path):
 def test_a_registered_model_is_had_by_version_alias_and_stage(saved, images, checked):
     model, registered = saved[0], checked.registry.model
     with runs.start("tiny", {}):
-        address = tracking.log_model(model, images[0][:2])
+        address = logged.log_model(model, images[0][:2])
     version = registry.register(registered, address, "a description", {})
     registry.promote(registered, version, "a test", registry.history(registered))
     expected = model.predict(images[0][:5], verbose=0)

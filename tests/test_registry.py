@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from pipeline import journal, registry, runs, serving, tracking
+from pipeline import journal, logged, registry, runs, serving
 from pipeline.errors import UserError
 from tests.conftest import ROOT
 
@@ -48,7 +48,7 @@ def test_a_promoted_model_loads_by_alias_and_by_stage():
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
     model = serving.calibrated(keras.Model(inputs, keras.layers.Dense(10)(pooled), name="tiny"), 1.0, "tiny_served")
     with runs.start("tiny", {}):
-        uri = tracking.log_model(model, images)
+        uri = logged.log_model(model, images)
     for _ in range(2):  # the same model again adds no version
         version = registry.register(MODEL, uri, "a description", {"candidate": "tiny"})
         promote(version)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from pipeline import ensembling, serving, tracking
+from pipeline import ensembling, logged, serving
 from pipeline.architectures import custom_cnn
 
 
@@ -77,7 +77,7 @@ def served(tmp_path_factory):
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
     model = serving.calibrated(keras.Model(inputs, keras.layers.Dense(10)(pooled), name="tiny"), 1.0, "tiny_served")
     folder = tmp_path_factory.mktemp("served")
-    mlflow.tensorflow.save_model(model, folder / "model", signature=tracking.SIGNATURE, pip_requirements=["keras"])
+    mlflow.tensorflow.save_model(model, folder / "model", signature=logged.SIGNATURE, pip_requirements=["keras"])
     return mlflow.pyfunc.load_model(str(folder / "model"))
 
 

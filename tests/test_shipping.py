@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from pipeline import parity, registry, runs, serving, shipping, tracking, versions
+from pipeline import logged, parity, registry, runs, serving, shipping, versions
 from pipeline.stages import export
 from tests.conftest import ROOT
 
@@ -48,7 +48,7 @@ def candidates(parents) -> dict:
     model = serving.calibrated(keras.Model(inputs, keras.layers.Dense(10)(pooled)), 1.0, "served")
     for run in parents.values():
         with runs.resume(run.info.run_id, "train"):
-            tracking.log_model(model, np.zeros((2, 32, 32, 3), "uint8"))
+            logged.log_model(model, np.zeros((2, 32, 32, 3), "uint8"))
     return {name: runs.find(run.info.run_id) for name, run in parents.items()}
 
 
@@ -146,7 +146,7 @@ def marks() -> tuple[dict[str, str], dict[str, str]]:
 @pytest.fixture
 def champion(candidates) -> str:
     """custom_cnn, registered and promoted as stage `promote` does."""
-    address = tracking.model_uri(candidates["custom_cnn"])
+    address = logged.model_uri(candidates["custom_cnn"])
     version = registry.register(MODEL, address, "the best", {"candidate": "custom_cnn", registry.DECIDED: "better"})
     registry.promote(MODEL, version, "better", registry.history(MODEL))
     return version
@@ -177,7 +177,7 @@ def test_promotions_leave_the_edge_alias_where_it_is(candidates, checked, champi
 
 def test_a_version_that_was_decided_on_keeps_what_was_said_of_it(candidates, checked, champion):
     tags = {"candidate": "another", "edge.reason": "smallest"}
-    assert registry.edge(MODEL, tracking.model_uri(candidates["custom_cnn"]), "the smallest", tags) == champion
+    assert registry.edge(MODEL, logged.model_uri(candidates["custom_cnn"]), "the smallest", tags) == champion
     version = registry.resolve(MODEL, "@edge")
     assert (version.description, version.tags["candidate"]) == ("the best", "custom_cnn")
     assert version.tags["edge.reason"] == "smallest"

@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, Metric
 
-from pipeline import runs, tracking
+from pipeline import logged, runs, tracking
 from pipeline.attempts import Attempt
 from pipeline.errors import UserError
 from pipeline.training import HISTORY
@@ -160,9 +160,9 @@ def test_a_model_that_was_begun_to_be_logged_is_finished(entered, interrupted):
     model = keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(pooled))
     images = np.zeros((2, 32, 32, 3), "uint8")
     with runs.start("custom_cnn", {}, Attempt("first", None, None)) as run:
-        addresses = {tracking.log_model(model, images) for _ in range(2)}
+        addresses = {logged.log_model(model, images) for _ in range(2)}
     assert addresses == {f"models:/{begun.model_id}"}
     assert [output.model_id for output in client.get_run(run_id).outputs.model_outputs] == [begun.model_id]
-    assert tracking.model_uri(run) in addresses
+    assert logged.model_uri(run) in addresses
     given = mlflow.pyfunc.load_model(addresses.pop()).predict(images)
     assert given == pytest.approx(model.predict(images, verbose=0), abs=1e-6)

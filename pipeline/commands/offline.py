@@ -19,7 +19,7 @@ def command(as_json: bool) -> None:
     import sys
 
     from pipeline import offline, preflight
-    from pipeline.download import OFFLINE
+    from pipeline.preflight import OFFLINE
 
     lines, ready = offline.look(preflight.check())
     if as_json:

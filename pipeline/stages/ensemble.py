@@ -8,6 +8,7 @@ from pipeline import (
     errors,
     evaluation,
     lineage,
+    logged,
     model_file,
     paths,
     preflight,
@@ -79,12 +80,12 @@ def main() -> None:
         made = {
             "status": "trained",
             "architectures": architectures,
-            "model_uri": tracking.log_model(model, images[:2]),
+            "model_uri": logged.log_model(model, images[:2]),
             "fingerprint": model_file.fingerprint(folder / "model.keras"),
             "weights": vote.weights,
             "temperature": vote.temperature,
         }
-        tracking.log_tags({"model.fingerprint": made["fingerprint"]})
+        tracking.log_tags(logged.contents(made["fingerprint"], folder / "validation.npy"))
         write_json(folder / "run.json", made | runs.receipt(run))
     shares = ", ".join(f"{name} {weight:.2f}" for name, weight in vote.weights.items())
     print(f"ensemble of {shares}: test accuracy {scores['test']['accuracy']:.4f}")

@@ -14,6 +14,7 @@ from pipeline import (
     exporting,
     facts,
     lineage,
+    logged,
     model_file,
     parity,
     paths,
@@ -55,7 +56,7 @@ def main() -> None:
             print(f"{name}, {variant.format} {variant.precision}: {said(row)}")
     write_json(paths.EXPORTED, rows)
     for name in roles:
-        text = card.render(facts.collect(name, tracking.model_uri(parents[name]), exports=rows))
+        text = card.render(facts.collect(name, logged.model_uri(parents[name]), exports=rows))
         with replacing(shipping.card_of(name)) as temporary:
             temporary.write_text(text)
     told = name_edge(small, best, rows, metrics, receipts[small], parents[small], params)
@@ -137,7 +138,7 @@ def name_edge(
     )
     tags = versions.tags(name, run.info.run_id, receipt["fingerprint"], figures, metric)
     tags |= {"edge.reason": reason, "edge.shipped": files}
-    address = tracking.model_uri(run)
+    address = logged.model_uri(run)
     with shipping.alone():
         version = shipping.register(model, name, address, run.info.run_id, description, tags)
     return told | {"version": version, "model_uri": address, "description": description, "tags": tags}

@@ -5,7 +5,21 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import card, cifar10, errors, facts, gate, paths, preflight, registry, results, runs, tracking, versions
+from pipeline import (
+    card,
+    cifar10,
+    errors,
+    facts,
+    gate,
+    logged,
+    paths,
+    preflight,
+    registry,
+    results,
+    runs,
+    tracking,
+    versions,
+)
 from pipeline.files import read_json, replacing, write_json
 from pipeline.schema import Params
 
@@ -23,7 +37,7 @@ def main() -> None:
 
     tracking.connect(params)
     run = runs.find(receipt["run_id"])
-    run_id, model_uri = run.info.run_id, tracking.model_uri(run)
+    run_id, model_uri = run.info.run_id, logged.model_uri(run)
     model = params.registry.model
     seen, champion = registry.history(model), registry.champion(model)
     if champion and champion.tags.get("model_uri") == model_uri:

@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def train(name: str, params: Params, weights: dict) -> None:
-    from pipeline import runs, tracking
+    from pipeline import logged, runs, tracking
 
     tracking.connect(params)  # before the seconds that TensorFlow takes to import
     from pipeline import methods
@@ -53,6 +53,7 @@ def train(name: str, params: Params, weights: dict) -> None:
             "train_seconds": trained.seconds + trunk_seconds,
             "trunk_seconds": trunk_seconds,
             "trunk_cpu_seconds": trunk.get("cpu_seconds", 0.0),
+            "trunk_peak_memory_gb": trunk.get("peak_memory_gb", 0.0),
             **usage.spent(),
             "temperature": trained.temperature,
             "parameters": trained.model.count_params(),
@@ -61,7 +62,7 @@ def train(name: str, params: Params, weights: dict) -> None:
         tracking.log_files(history_csv, folder / "validation.npy", paths.WEIGHTS / name / "manifest.json")
         made = {
             "status": "trained",
-            "model_uri": tracking.log_model(trained.model, images[:2]),
+            "model_uri": logged.log_model(trained.model, images[:2]),
             "fingerprint": model_file.fingerprint(folder / "model.keras"),
             "device": used.name,
             "precision": used.precision,
@@ -69,7 +70,7 @@ def train(name: str, params: Params, weights: dict) -> None:
             "profile": params.profile,
             "weights": weights,
         }
-        tracking.log_tags({"model.fingerprint": made["fingerprint"]})
+        tracking.log_tags(logged.contents(made["fingerprint"], folder / "validation.npy"))
         write_json(folder / "run.json", made | cost | runs.receipt(run))
     best = trained.history["val_accuracy"].max()
     print(f"{name}: {cost['epochs']} epochs in {trained.seconds:.0f} s, validation accuracy {best:.4f}")
