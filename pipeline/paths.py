@@ -28,6 +28,7 @@ def candidate(name: str) -> Path:
 
 METRICS = Path("metrics")  # NAME.json
 HISTORY = Path("plots/history")  # ARCH.csv
+CURVES, COMPARISON = Path("plots/curves.csv"), Path("plots/comparison.csv")  # of all candidates, for `dvc plots`
 EVALUATION = Path("plots/evaluation")  # a folder a candidate: confusion.png, mistakes.png, curves.png
 SAMPLES = Path("plots/samples.png")
 DUPLICATES = Path("reports/duplicates.csv")  # pairs; their counts in duplicates.json
@@ -38,6 +39,7 @@ REPORTS = Path(
 REGISTRY = Path("registry.json")
 EXPORTS = Path("exports")  # a folder a model that was exported: what is shipped of it
 EXPORTED = REPORTS / "exports.json"  # what was measured of each, shipped or not
+EDGE = REPORTS / "edge.json"  # the version that has the alias of that name, or why none got it
 MODEL_CARD = REPORTS / "model_card.md"  # of the version in registry.json
 PAGE = REPORTS / "report.html"
 # The top of everything that the graph makes.

@@ -22,8 +22,8 @@ def restore() -> list[str]:
             _restore_run(name, receipt)
         done.append(f"{name}: run {receipt['run_id']} {'is there' if known else 'restored'}")
     done.append(_restore_version(trained))
-    if shipping.EDGE.exists():
-        done += shipping.restore(read_json(paths.EXPORTED), read_json(shipping.EDGE), trained)
+    if paths.EDGE.exists():
+        done += shipping.restore(read_json(paths.EXPORTED), read_json(paths.EDGE), trained)
     return done
 
 

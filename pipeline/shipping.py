@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pipeline import card, lineage, logged, parity, paths, registry, runs, tracking
 
-EDGE = paths.REPORTS / "edge.json"  # the version that has the alias, or why none got it
 STAGE = "export"
 
 

@@ -12,6 +12,8 @@ import mlflow
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.data.http_dataset_source import HTTPDatasetSource
+from mlflow.data.numpy_dataset import NumpyDataset
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -125,6 +127,15 @@ def log_epoch(row: dict) -> None:
         mlflow.log_metrics({metric: row[column] for metric, column in EPOCH.items()}, step=row["epoch"])
 
 
+def epochs(run_id: str) -> dict[str, dict[int, float]]:
+    """What a run has of each metric of the epochs, by epoch."""
+    client = MlflowClient()
+    try:
+        return {name: {point.step: point.value for point in client.get_metric_history(run_id, name)} for name in EPOCH}
+    except MlflowException as error:
+        raise failed(error) from error
+
+
 def log_settings(values: dict[str, str]) -> None:
     """Log params of the active run."""
     mlflow.log_params(values)
@@ -171,6 +182,20 @@ def log_scores(split: str, scores: dict[str, float]) -> None:
 
 def log_dataset(folder: Path, images: np.ndarray, labels: np.ndarray, context: str) -> None:
     """Record which images a run saw, and for what."""
+    mlflow.log_input(_dataset(folder, images, labels), context=context)
+
+
+def datasets(run: Run) -> dict[str, str]:
+    """MLflow's digest of each data set that a run saw, by its name."""
+    return {seen.dataset.name: seen.dataset.digest for seen in run.inputs.dataset_inputs}
+
+
+def dataset(folder: Path, images: np.ndarray, labels: np.ndarray) -> tuple[str, str]:
+    """Name and digest of a data set, as `datasets` has them."""
+    made = _dataset(folder, images, labels)
+    return made.name, made.digest
+
+
+def _dataset(folder: Path, images: np.ndarray, labels: np.ndarray) -> NumpyDataset:
     source = HTTPDatasetSource("https://www.cs.toronto.edu/~kriz/cifar.html")  # wherever it came from, it is that one
-    dataset = mlflow.data.from_numpy(images, source, targets=labels, name=f"cifar10-{folder.name}")
-    mlflow.log_input(dataset, context=context)
+    return mlflow.data.from_numpy(images, source, targets=labels, name=f"cifar10-{folder.name}")

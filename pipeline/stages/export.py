@@ -64,7 +64,7 @@ def main() -> None:
         print(f"{told['model']}: @{registry.EDGE} stays where it was: {told['reason']}")
     else:
         print(f"{told['model']} version {told['version']}, @{registry.EDGE}: {told['description']}")
-    write_json(shipping.EDGE, told)
+    write_json(paths.EDGE, told)
 
 
 def smallest(metrics: dict[str, dict], best: str, margin: float) -> str:
@@ -119,7 +119,7 @@ def said(row: dict) -> str:
 def name_edge(
     name: str, best: str, rows: list[dict], metrics: dict[str, dict], receipt: dict, run, params: Params
 ) -> dict:
-    """Give the edge model the alias, if any variant of it was shipped; return what shipping.EDGE is to hold."""
+    """Give the edge model the alias, if any variant of it was shipped; return what paths.EDGE is to hold."""
     model, metric = params.registry.model, params.registry.metric
     told = {"model": model, "candidate": name, "alias": registry.EDGE, "version": None}
     shipped = [row for row in rows if row["candidate"] == name and row["shipped"]]

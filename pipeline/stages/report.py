@@ -8,9 +8,6 @@ import pandas as pd
 from pipeline import errors, paths, plots, preflight, results
 from pipeline.files import replacing
 
-CURVES = paths.HISTORY.with_name("curves.csv")
-COMPARISON = paths.HISTORY.with_name("comparison.csv")
-
 
 def main() -> None:
     preflight.check()
@@ -19,9 +16,9 @@ def main() -> None:
     histories = {name: pd.read_csv(paths.HISTORY / f"{name}.csv") for name in scored if name != "ensemble"}
     plots.curves(paths.REPORTS / "curves.png", histories)
     plots.accuracies(paths.REPORTS / "accuracy.png", {name: figures["test"] for name, figures in scored.items()})
-    with replacing(CURVES) as temporary:
+    with replacing(paths.CURVES) as temporary:
         curves(histories).to_csv(temporary, index=False)
-    with replacing(COMPARISON) as temporary:
+    with replacing(paths.COMPARISON) as temporary:
         pd.DataFrame(results.comparison(metrics)).to_csv(temporary, index=False)
     with replacing(paths.REPORTS / "results.md") as temporary:
         temporary.write_text(results.markdown(metrics))
