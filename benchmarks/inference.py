@@ -8,7 +8,7 @@ import numpy as np
 from mlflow.exceptions import MlflowException
 
 from benchmarks import common
-from pipeline import cifar10, exporting, params, paths, registry, runtimes, tracking
+from pipeline import cifar10, exporting, params, paths, promotion, runtimes, tracking
 from pipeline.errors import UserError
 
 BATCHES = (1, 32, 256)
@@ -19,7 +19,7 @@ def main() -> list[dict]:
     """Write inference.csv, a row a runtime and batch size; return the ratios."""
     checked = params.load()
     tracking.connect(checked)
-    uri = f"models:/{checked.registry.model}@{registry.CHAMPION}"
+    uri = f"models:/{checked.registry.model}@{promotion.CHAMPION}"
     try:
         model = mlflow.tensorflow.load_model(uri)
     except MlflowException as error:

@@ -38,9 +38,15 @@ def folders_of(run_id: str) -> Iterator[str]:
     """The hash of each folder with a model and the receipt of that run."""
     for path in sorted(_root(Path.cwd()).glob(f"??/*{FOLDER}")):
         held = files(path.parent.name + path.name)
-        receipt = held.get("run.json")
-        if "model.keras" in held and receipt.is_file() and json.loads(receipt.read_text()).get("run_id") == run_id:
+        if "model.keras" in held and _run_of(held.get("run.json")) == run_id:
             yield path.parent.name + path.name
+
+
+def _run_of(receipt: Path | None) -> str | None:
+    try:
+        return receipt and json.loads(receipt.read_bytes()).get("run_id")
+    except (OSError, ValueError, AttributeError):  # not there, or damaged
+        return None
 
 
 def _location(recorded: str) -> Path:

@@ -125,12 +125,16 @@ class Locked:
                 return found if found and found.is_file() else None
         return None
 
+    def read(self, path: Path) -> bytes:
+        """The content of a file; nothing if it is nowhere."""
+        if found := self.file(path):
+            return found.read_bytes()
+        return git("show", f"{self.commit}:{path}").stdout if self.commit else b""
+
     def json(self, path: Path) -> dict:
         """The content of a JSON file; {} if it is nowhere. Raises Broken if it is damaged."""
-        found = self.file(path)
-        text = found.read_bytes() if found else self.commit and git("show", f"{self.commit}:{path}").stdout
         try:
-            content = json.loads(text or "{}")
+            content = json.loads(self.read(path) or "{}")
         except ValueError as error:
             raise Broken(str(path), f"it is damaged: {error}") from None
         if not isinstance(content, dict):

@@ -1,12 +1,13 @@
 """Where an MLflow run comes from: its commit, stages, receipt, params, figures, data, weights and members, verified."""
 
+import csv
 import hashlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline import cached, cifar10, logged, model_file, paths, runs, tracking
-from pipeline.files import checksum
+from pipeline.files import checksum, folder_checksum
 from pipeline.locked import LOCK, Broken, Locked, git
 
 Line = tuple[int, str]  # how deep it is indented, and what it says
@@ -31,8 +32,8 @@ def verify(run_id: str, depth: int, near: Locked, here: Locked) -> Iterator[Line
     if locked is not here:
         told = f"{LOCK} of commit {locked.commit}" if locked.commit else "its tags: no commit has its dvc.lock"
         yield depth + 1, f"its files were replaced since; by {told}"
-    yield from files([stage, *{f"evaluate@{name}"} & set(locked.stages)], depth + 1, locked)
-    for lines in (_receipts, _model, _figures, _dependencies, _origins):
+    yield from files(_stages(stage, name, run, locked), depth + 1, locked)
+    for lines in (_receipts, _model, _probabilities, _figures, _epochs, _dependencies, _images, _origins):
         for line in lines(name, run, locked, link):
             yield depth + 1, line
     for key in sorted(tags):
@@ -49,6 +50,14 @@ def files(names: list[str], depth: int, locked: Locked) -> Iterator[Line]:
             lines = locked.verify(name)
             yield depth, f"stage {name}"
             yield from ((depth + 1, line) for line in lines)
+
+
+def _stages(stage: str, name: str, run, locked: Locked) -> list[str]:
+    """The stages that made what is known of a run. Of another time, dvc.lock may not have had its evaluation yet."""
+    evaluated = f"evaluate@{name}"
+    known = evaluated in locked.stages
+    wanted = locked.commit is None and name != stage and "test_accuracy" in run.data.metrics
+    return [stage, evaluated] if known or wanted else [stage]
 
 
 def require_commit(tags: dict[str, str], link: str) -> str:
@@ -96,13 +105,14 @@ def _when(run, folder: Path, near: Locked, here: Locked) -> Locked:
 def _receipts(name: str, run, locked: Locked, link: str) -> Iterator[str]:
     """What the stages wrote down of the run, and what dvc.lock has of its params, is what the store has."""
     known = {"params": run.data.params, "tags": run.data.tags, "metrics": run.data.metrics}
+    since = SINCE | {logged.FILES} if runs.RESTORED in run.data.tags else SINCE  # its model was logged again
     for path in (paths.candidate(name) / "run.json", paths.PREDICTIONS / name / "run.json"):
         receipt = locked.json(path)
         if not receipt:
             continue
         for what, stored in known.items():
             for key, value in receipt.get(what, {}).items():
-                if stored.get(key) != value and key not in SINCE:
+                if stored.get(key) != value and key not in since:
                     told = f"{link}, {what.removesuffix('s')} {key}"
                     raise Broken(told, f"{stored.get(key)} in the store, {value} in {path}")
         yield f"receipt {path}"
@@ -115,21 +125,37 @@ def _receipts(name: str, run, locked: Locked, link: str) -> Iterator[str]:
 
 
 def _model(name: str, run, locked: Locked, link: str) -> Iterator[str]:
-    """The logged model is the one of the run's tag, and of the file. Runs older than the tag have their files only."""
-    address = logged.model_uri(run)
-    with tempfile.TemporaryDirectory() as folder:
-        found = logged.fetch_keras(address, Path(folder))
-        if found is None:
-            raise Broken(f"{link}, logged model", f"{address} has no data/model.keras")
-        fingerprint = model_file.fingerprint(found)
-    if fingerprint != run.data.tags.get("model.fingerprint", fingerprint):
+    """The logged model is the one of the run's tags, with all that tells MLflow how to load it, and of the file."""
+    address, tags = logged.model_uri(run), run.data.tags
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = logged.fetch(address, Path(temporary))
+        if not (folder / logged.KERAS).is_file():
+            raise Broken(f"{link}, logged model", f"{address} has no {logged.KERAS}")
+        fingerprint, whole = model_file.fingerprint(folder / logged.KERAS), folder_checksum(folder)
+    if fingerprint != tags.get(logged.FINGERPRINT):
         raise Broken(f"{link}, logged model", f"the fingerprint of {address} is not that of the run's tag")
+    if whole != tags.get(logged.FILES):
+        raise Broken(f"{link}, logged model", f"the files of {address} are not those that were logged")
     yield f"logged model {address}, fingerprint {fingerprint}"
     path = paths.candidate(name) / "model.keras"
     file = locked.file(path)
     if file and model_file.fingerprint(file) != fingerprint:
         raise Broken(str(path), f"its fingerprint is not that of {link}")
     yield f"model {path}{'' if file else ', not here'}"
+
+
+def _probabilities(name: str, run, locked: Locked, link: str) -> Iterator[str]:
+    """Those of the validation images, by which the gate decides, are in the store as they are in the file."""
+    path = paths.candidate(name) / "validation.npy"
+    with tempfile.TemporaryDirectory() as folder:
+        found = tracking.artifact(run.info.run_id, path.name, Path(folder))
+        digest = found and checksum(found)
+    if digest is None or digest != run.data.tags.get(logged.VALIDATION):
+        raise Broken(f"{link}, artifact {path.name}", "it is not that of the run's tag")
+    file = locked.file(path)
+    if file and checksum(file) != digest:
+        raise Broken(str(path), f"it is not that of {link}")
+    yield f"validation probabilities, SHA-256 {digest}"
 
 
 def _figures(name: str, run, locked: Locked, link: str) -> Iterator[str]:
@@ -143,16 +169,50 @@ def _figures(name: str, run, locked: Locked, link: str) -> Iterator[str]:
     yield f"test accuracy {run.data.metrics.get('test_accuracy', 'none')}"
 
 
+def _epochs(name: str, run, locked: Locked, link: str) -> Iterator[str]:
+    """Each epoch's figures in the store are those of the history. The ensemble has none."""
+    path = paths.HISTORY / f"{name}.csv"
+    rows = list(csv.DictReader(locked.read(path).decode(errors="replace").splitlines()))
+    if not rows:
+        return
+    stored = tracking.epochs(run.info.run_id)
+    for metric, column in tracking.EPOCH.items():
+        try:
+            told = {int(row["epoch"]): float(row[column]) for row in rows}
+        except (KeyError, TypeError, ValueError) as error:
+            raise Broken(str(path), f"it is damaged: {error}") from None
+        for epoch in sorted(told.keys() | stored[metric].keys()):
+            if told.get(epoch) != stored[metric].get(epoch):
+                values = f"{stored[metric].get(epoch)} in the store, {told.get(epoch)} in {path}"
+                raise Broken(f"{link}, metric {metric} of epoch {epoch}", values)
+    yield f"{len(rows)} epochs"
+
+
 def _dependencies(name: str, run, locked: Locked, link: str) -> Iterator[str]:
     """The hashes that the run was tagged with are those of dvc.lock; the images' are the splits' fingerprints."""
     tags = run.data.tags
-    recorded = {dep["path"]: dep["md5"] for dep in locked.stages[tags["dvc.stage"]]["deps"]} | locked.outs
+    recorded = {dep["path"]: dep["md5"] for dep in locked.stages[tags["dvc.stage"]].get("deps", [])} | locked.outs
     for key, md5 in tags.items():
         path = key.removeprefix("dep.")
         if key.startswith("dep.") and recorded.get(path, md5 if locked.commit == "" else None) != md5:
             raise Broken(f"{link}, tag {key}", f"{md5}, {recorded.get(path)} in {LOCK}")
         if key.startswith("dep.") and path in SPLITS:
             yield f"split {path} {md5}"
+
+
+def _images(name: str, run, locked: Locked, link: str) -> Iterator[str]:
+    """What MLflow has of the images that the run saw. Those to test with are sealed, and not looked at."""
+    if name == "ensemble":
+        return
+    seen = tracking.datasets(run)
+    for folder in (paths.TRAIN, paths.VALIDATION):
+        recorded = run.data.tags.get(f"dep.{folder}", "")
+        if locked.commit is not None or not folder.is_dir() or locked.md5(folder, recorded)[0] != recorded:
+            continue  # not here any more
+        known, digest = tracking.dataset(folder, *cifar10.load(folder))
+        if seen.get(known) != digest:
+            raise Broken(f"{link}, data set {known}", f"its digest is {seen.get(known)}, {digest} in {folder}")
+        yield f"data set {known}, digest {digest}"
 
 
 def _origins(name: str, run, locked: Locked, link: str) -> Iterator[str]:

@@ -1,19 +1,25 @@
 """An empty or lost MLflow store, told again from files: receipts, histories, models, reports, registry, exports."""
 
+from pathlib import Path
+
 import pandas as pd
 
-from pipeline import card, cifar10, logged, model_file, paths, registry, runs, shipping, tracking
+from pipeline import card, cifar10, logged, model_file, paths, promotion, registry, runs, shipping, tracking
 from pipeline.errors import UserError
-from pipeline.files import read_json
+from pipeline.files import RESTORE, checksum, read_json
+
+RECEIPT = ("run_id", "name", "experiment", "started", "params", "metrics", "tags", "fingerprint")
+DECISION = ("model", "version", "candidate", "description", "tags", "alias", "champion", "gate")
 
 
 def restore() -> list[str]:
     """Tell the store what it lacks, and say in a line each what was done. Doing it again adds nothing.
 
-    Raises UserError if a model is not the one of its receipt.
+    Raises UserError if a file is damaged, or is not the one of its receipt.
     """
-    names = [*read_json(paths.ENSEMBLE / "run.json")["architectures"], "ensemble"]
-    receipts = {name: read_json(paths.candidate(name) / "run.json") for name in names}
+    names = [*read_json(paths.ENSEMBLE / "run.json", "architectures")["architectures"], "ensemble"]
+    receipts = {name: _receipt(paths.candidate(name) / "run.json") for name in names}
+    decision = read_json(paths.REGISTRY, *DECISION) if paths.REGISTRY.exists() else None
     trained = {name: receipt for name, receipt in receipts.items() if receipt["status"] != "skipped"}
     done = []
     for name, receipt in trained.items():
@@ -21,27 +27,44 @@ def restore() -> list[str]:
         if known is None:
             _restore_run(name, receipt)
         done.append(f"{name}: run {receipt['run_id']} {'is there' if known else 'restored'}")
-    done.append(_restore_version(trained))
+    done.append(_restore_version(decision, trained) if decision else "registry: nothing was decided")
     if paths.EDGE.exists():
-        done += shipping.restore(read_json(paths.EXPORTED), read_json(paths.EDGE), trained)
+        exported, edge = read_json(paths.EXPORTED), read_json(paths.EDGE, "model", "candidate", "version")
+        done += shipping.restore(exported, edge, trained)
     return done
+
+
+def _receipt(path: Path) -> dict:
+    skipped = read_json(path, "status")["status"] == "skipped"
+    return read_json(path, "status", *(() if skipped else RECEIPT))
+
+
+def _history(path: Path) -> list[dict]:
+    """The rows of a network's history."""
+    try:
+        rows = pd.read_csv(path)
+        return rows[["epoch", *tracking.EPOCH.values()]].to_dict("records")
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{path} is damaged ({error}): {RESTORE} {path}`") from None
 
 
 def _restore_run(name: str, receipt: dict) -> None:
     folder = paths.candidate(name)
     if model_file.fingerprint(folder / "model.keras") != receipt["fingerprint"]:
         raise UserError(f"{folder}/model.keras is not the model of its run.json: `dvc checkout` brings it back")
+    if checksum(folder / "validation.npy") != receipt["tags"].get(logged.VALIDATION):
+        raise UserError(f"{folder}/validation.npy is not that of its run.json: `dvc checkout` brings it back")
     model = model_file.load(folder / "model.keras")
     evaluated = _evaluated(name, receipt)
     latest = evaluated or receipt
+    history = paths.HISTORY / f"{name}.csv"
+    rows = [] if name == "ensemble" else _history(history)
     with runs.restore(latest | {"run_id": receipt["run_id"]}):
         images, labels = cifar10.load(paths.VALIDATION)
-        files, rows = [folder / "validation.npy"], []
+        files = [folder / "validation.npy"]
         if name != "ensemble":
             tracking.log_dataset(paths.TRAIN, *cifar10.load(paths.TRAIN), "training")
             tracking.log_dataset(paths.VALIDATION, images, labels, "validation")
-            history = paths.HISTORY / f"{name}.csv"
-            rows = pd.read_csv(history).to_dict("records")
             files += [history, paths.WEIGHTS / name / "manifest.json"]
         if evaluated or name == "ensemble":
             files += [*sorted((paths.REPORTS / name).iterdir()), *sorted((paths.EVALUATION / name).iterdir())]
@@ -55,18 +78,15 @@ def _restore_run(name: str, receipt: dict) -> None:
 def _evaluated(name: str, receipt: dict) -> dict | None:
     """The run's receipt after its evaluation; None if what was evaluated last is a run before this one."""
     path = paths.PREDICTIONS / name / "run.json"
-    latest = read_json(path) if path.exists() else {"run_id": None, "tags": {}}
+    latest = read_json(path, "run_id", "tags", "metrics") if path.exists() else {"run_id": None, "tags": {}}
     same = receipt["run_id"] in (latest["run_id"], latest["tags"].get(runs.RESTORED))  # or evaluated when restored
     return latest if same else None
 
 
-def _restore_version(receipts: dict[str, dict]) -> str:
-    if not paths.REGISTRY.exists():
-        return "registry: nothing was decided"
-    decision = read_json(paths.REGISTRY)
-    model, seen = decision["model"], registry.history(decision["model"])
+def _restore_version(decision: dict, receipts: dict[str, dict]) -> str:
+    model, seen = decision["model"], promotion.history(decision["model"])
     receipt = receipts.get(decision["candidate"])  # its run id is not that of registry.json if it was restored before
-    if receipt is None or receipt["fingerprint"] != decision["tags"]["model.fingerprint"]:
+    if receipt is None or receipt["fingerprint"] != decision["tags"].get(logged.FINGERPRINT):
         return (
             f"registry: {model} version {decision['version']} is of another model than the files: `dvc repro` decides"
         )
@@ -83,10 +103,10 @@ def _restore_version(receipts: dict[str, dict]) -> str:
     tracking.log_json(registry.EVIDENCE, decision["gate"], run.info.run_id)
     why = f"restored from files, where it was version {decision['version']}"
     if decision["gate"]["promote"]:
-        registry.promote(model, version, why, seen, "restore")
+        promotion.promote(model, version, why, seen, "restore")
     else:
-        registry.refuse(model, version, why, seen)
-    if decision["champion"] and registry.champion(model) is None:
+        promotion.refuse(model, version, why, seen)
+    if decision["champion"] and promotion.champion(model) is None:
         elsewhere = (
             f"champion {decision['champion']} is of another commit: check that out, `dvc checkout`, restore there, too"
         )

@@ -2,11 +2,13 @@
 
 import hashlib
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import logged, model_file, paths, provenance, registry, runs
+from pipeline import journal, logged, model_file, paths, promotion, provenance, registry, runs, tracking
 from pipeline.errors import UserError
+from pipeline.files import read_json
 from pipeline.locked import LOCK, Broken, Locked, git
 from pipeline.provenance import Line
 
@@ -84,10 +86,10 @@ def _versions(run_id: str, model: str) -> Iterator[Line]:
 
 
 def _version(version, here: Locked) -> Iterator[Line]:
-    """From a registered version to its logged model, its run and beyond."""
+    """From a registered version to its logged model, its run and beyond; to the history, and to what was decided."""
     link = f"{version.name} version {version.version}"
     yield 0, f"{link}, {_standing(version)}"
-    marks = registry.standing(version.name)
+    marks = promotion.standing(version.name)
     if len(set(marks.values())) > 1:
         said = ", ".join(f"{mark}: {number or 'none'}" for mark, number in marks.items())
         raise Broken(f"{version.name}, champion", f"{said}; `pipeline history` puts them in step")
@@ -99,31 +101,79 @@ def _version(version, here: Locked) -> Iterator[Line]:
         raise Broken(f"{link}, run", f"the store has no run {run_id}")
     if logged.model_uri(run) != address:
         raise Broken(f"{link}, tag model_uri", f"{address}, but its run has {logged.model_uri(run)}")
+    if version.source != address:
+        raise Broken(f"{link}, source", f"{version.source}, but its run logged {address}")
     given, made = logged.served(version), logged.place(address)
     if given != made:
         raise Broken(f"{link}, location", f"who loads it gets {given}, but its run logged {made}")
-    if version.tags.get("model.fingerprint") != run.data.tags.get("model.fingerprint"):
-        raise Broken(f"{link}, tag model.fingerprint", "it is not that of its run")
-    yield from ((1, line) for line in _said(version, run, here, link))
+    for tag in (logged.FINGERPRINT, logged.VALIDATION):
+        if version.tags.get(tag) != run.data.tags.get(tag):
+            raise Broken(f"{link}, tag {tag}", "it is not that of its run")
+    if version.tags.get(registry.DESCRIBED) != registry.digest(version.description):
+        raise Broken(f"{link}, description", f"it is not that of tag {registry.DESCRIBED}")
+    for lines in (_figures, _evidence, _commit):
+        yield from ((1, line) for line in lines(version, run, link))
+    yield from _decision(version, here, link)
     yield from provenance.verify(run_id, 1, here, here)
 
 
-def _said(version, run, here: Locked, link: str) -> Iterator[str]:
-    """What the version's tags say of its figures, of registry.json, and of the commit that decided."""
+def _figures(version, run, link: str) -> Iterator[str]:
+    """The figures among the version's tags are those of its run."""
     for key, metric in run.data.metrics.items():
         if version.tags.get(key, f"{metric:.6f}") != f"{metric:.6f}":
             raise Broken(f"{link}, tag {key}", f"{version.tags[key]}, but its run has {metric:.6f}")
-    decision = here.json(paths.REGISTRY)
-    if decision.get("model_uri") == version.tags["model_uri"]:
-        for key, value in decision["tags"].items():
-            if version.tags.get(key) != value:
-                raise Broken(f"{link}, tag {key}", f"{version.tags.get(key)}, {value} in {paths.REGISTRY}")
+    yield from ()
+
+
+def _evidence(version, run, link: str) -> Iterator[str]:
+    """What the gate decided, and by what, is what it was then. A version that no gate has seen has none."""
+    if registry.DECIDED not in version.tags:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        found = tracking.artifact(run.info.run_id, registry.EVIDENCE, Path(folder))
+        decision = read_json(found) if found else None
+    if decision is None or registry.digest(decision) != version.tags.get(registry.DECISION):
+        raise Broken(f"{link}, artifact {registry.EVIDENCE}", f"it is not that of tag {registry.DECISION}")
+    yield f"gate: {decision['reason']}"
+
+
+def _commit(version, run, link: str) -> Iterator[str]:
+    """The commit that decided is there, and has the params that the version says."""
     commit = provenance.require_commit(version.tags, link)
     changed = version.tags.get("git.changed") != "false"
     digest = hashlib.sha256(git("show", f"{commit}:{paths.PARAMS}").stdout).hexdigest()
     if not changed and version.tags.get("params.sha256", digest) != digest:
         raise Broken(f"{link}, tag params.sha256", f"{paths.PARAMS} of commit {commit} has another")
     yield f"decided at commit {commit}{', with changes that were not committed' if changed else ''}"
+
+
+def _decision(version, here: Locked, link: str) -> Iterator[Line]:
+    """What registry.json says: of this version all that the version does, and of the history how it was then."""
+    if not paths.REGISTRY.is_file():
+        raise Broken(str(paths.REGISTRY), f"it is missing: `git checkout {paths.REGISTRY}`, or `dvc repro`")
+    recorded = here.outs.get(str(paths.REGISTRY))
+    if recorded is None:
+        raise Broken(f"{LOCK}, promote", "there is no such stage")
+    if (found := here.md5(paths.REGISTRY, recorded)[0]) != recorded:
+        raise Broken(str(paths.REGISTRY), f"it has MD5 {found}, {recorded} is recorded in {LOCK}")
+    decision, restored = here.json(paths.REGISTRY), "restored.version" in version.tags
+    if entry := journal.changed(version.name):
+        raise Broken(f"{version.name}, history", f"entry {entry} is not what it was when the next one was written")
+    history, known = decision.get("history", {}), dict(enumerate(journal.hashes(version.name)))
+    ours = decision.get("model_uri") in [other.tags.get("model_uri") for other in registry.versions(version.name)]
+    if ours and known.get(history.get("entries")) != history.get("sha256"):
+        raise Broken(f"{version.name}, history", f"entry {history.get('entries')} is not that of {paths.REGISTRY}")
+    yield 1, f"history: {len(known) - 1} entries{'' if ours else f'; {paths.REGISTRY} was written by another store'}"
+    told = decision.get("tags", {})
+    if told.get(logged.FINGERPRINT) != version.tags[logged.FINGERPRINT]:
+        yield 1, f"{paths.REGISTRY} tells of version {decision.get('version')}"
+        return
+    for key, value in told.items():
+        if version.tags.get(key) != value and not (restored and key == "run_id"):
+            raise Broken(f"{link}, tag {key}", f"{version.tags.get(key)}, {value} in {paths.REGISTRY}")
+    if registry.digest(decision.get("gate")) != version.tags[registry.DECISION]:
+        raise Broken(f"{paths.REGISTRY}, gate", f"it is not what {link} says")
+    yield from provenance.files(["promote"], 1, here)
 
 
 def _standing(version) -> str:

@@ -3,13 +3,14 @@
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import yaml
 from mlflow import MlflowClient
 
 from drills.files import small_model
-from pipeline import registry
+from pipeline import journal, promotion
 from pipeline.locked import Locked
 
 MODEL = "cifar10-classifier"
@@ -70,9 +71,45 @@ def another_model(path: str) -> None:
     small_model(Path(path))
 
 
-def logged() -> str:
-    address = registry.champion(MODEL).tags["model_uri"].removeprefix("models:/")
-    return f"mlruns/artifacts/models/{address}/artifacts/data/model.keras"
+def logged(name: str) -> str:
+    """A file of the champion's logged model."""
+    address = promotion.champion(MODEL).tags["model_uri"].removeprefix("models:/")
+    return f"mlruns/artifacts/models/{address}/artifacts/{name}"
+
+
+def artifact(name: str) -> str:
+    """A file of the champion's run."""
+    place = MlflowClient().get_run(promotion.champion(MODEL).run_id).info.artifact_uri
+    return f"{place.removeprefix('file://')}/{name}"
+
+
+def without_stage(stage: str) -> Callable[[str], None]:
+    """Takes a stage out of dvc.lock."""
+
+    def tamper(path: str) -> None:
+        tree = yaml.safe_load(Path(path).read_text())
+        del tree["stages"][stage]
+        Path(path).write_text(yaml.safe_dump(tree, sort_keys=False))
+
+    return tamper
+
+
+def without_deps(path: str) -> None:
+    """Takes out of dvc.lock what the training depended on."""
+    tree = yaml.safe_load(Path(path).read_text())
+    del tree["stages"]["train@custom_cnn"]["deps"]
+    Path(path).write_text(yaml.safe_dump(tree, sort_keys=False))
+
+
+def with_changes(change: Callable[[dict], object]) -> Callable[[str], None]:
+    """Changes what a JSON file holds."""
+
+    def tamper(path: str) -> None:
+        content = json.loads(Path(path).read_text())
+        change(content)
+        Path(path).write_text(json.dumps(content))
+
+    return tamper
 
 
 STORE = {
@@ -112,6 +149,55 @@ STORE = {
         lambda: execute("update model_versions set storage_location = 'file:///elsewhere'"),
         "version 1, location: who loads it gets file:///elsewhere",
     ),
+    "the version's source": (
+        lambda: execute("update model_versions set source = 'models:/m-other'"),
+        "version 1, source: models:/m-other",
+    ),
+    "the version's description": (
+        lambda: MlflowClient().update_model_version(MODEL, "1", "the best there is"),
+        "version 1, description",
+    ),
+    "the version's probabilities": (
+        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "validation.sha256", "0" * 64),
+        "version 1, tag validation.sha256",
+    ),
+    "the version's decision": (
+        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "gate.sha256", "0" * 64),
+        "version 1, artifact promotion.json",
+    ),
+    "the history": (
+        lambda: execute(
+            "update params set value = replace(value, '\"who\": \"', '\"who\": \"not ') where key = '000001'"
+        ),
+        "history: entry 1 is not that of registry.json",
+    ),
+    "an entry of the history before the last": (
+        lambda: (
+            promotion.promote(MODEL, another_version(), "a test", promotion.history(MODEL)),
+            execute("update params set value = replace(value, 'no champion', 'one champion') where key = '000001'"),
+        ),
+        "history: entry 1 is not what it was when the next one was written",
+    ),
+    "an entry that is none": (
+        lambda: execute("update params set value = 'x' where key = '000001'"),
+        "entry 1 of the history of cifar10-classifier is damaged in the store",
+    ),
+    "the history's run": (
+        lambda: MlflowClient().delete_run(journal._run(MODEL)),
+        "the history of cifar10-classifier was deleted: `mlflow runs restore",
+    ),
+    "an epoch": (
+        lambda: execute("update metrics set value = 0.99 where key = 'val_accuracy' and step = 1"),
+        "metric val_accuracy of epoch 1: 0.99 in the store",
+    ),
+    "an epoch that never was": (
+        lambda: MlflowClient().log_metric(run_id("custom_cnn"), "loss", 0.1, step=99),
+        "metric loss of epoch 99: 0.1 in the store, None in plots/history",
+    ),
+    "the images that were seen": (
+        lambda: execute("update datasets set digest = '0' where name = 'cifar10-train'"),
+        "data set cifar10-train: its digest is 0",
+    ),
     "the run": (lambda: MlflowClient().delete_run(run_id()), "has no run"),
     "the run's end": (lambda: MlflowClient().set_terminated(run_id(), "KILLED"), "run \\w+: it is KILLED"),
     "the run's stage": (lambda: set_tag("dvc.stage", "train@custom_cnn"), "models/custom_cnn/run.json"),
@@ -140,7 +226,61 @@ STORE = {
 
 
 FILES = {
-    "the logged model": (logged, another_model, "run \\w+, logged model: the fingerprint"),
+    "the logged model": (
+        lambda: logged("data/model.keras"),
+        another_model,
+        "run \\w+, logged model: the fingerprint",
+    ),
+    "the folder that MLflow loads": (
+        lambda: logged("MLmodel"),
+        lambda path: replace(path, "data: data", "data: elsewhere"),
+        "run \\w+, logged model: the files of",
+    ),
+    "the code that MLflow loads it with": (
+        lambda: logged("MLmodel"),
+        lambda path: replace(path, "loader_module: mlflow.tensorflow", "loader_module: somebodys"),
+        "run \\w+, logged model: the files of",
+    ),
+    "what the logged model needs": (
+        lambda: logged("requirements.txt"),
+        lambda path: Path(path).unlink(),
+        "run \\w+, logged model: the files of",
+    ),
+    "the probabilities that the gate reads": (
+        lambda: artifact("validation.npy"),
+        append,
+        "run \\w+, artifact validation.npy",
+    ),
+    "the gate's evidence": (
+        lambda: artifact("promotion.json"),
+        with_changes(lambda decision: decision["evidence"].clear()),
+        "version 1, artifact promotion.json",
+    ),
+    "registry.json, of which the tags are gone": (
+        lambda: "registry.json",
+        with_changes(lambda decision: decision.pop("tags")),
+        "registry.json: it has MD5",
+    ),
+    "registry.json, which is gone": (
+        lambda: "registry.json",
+        lambda path: Path(path).unlink(),
+        "registry.json: it is missing",
+    ),
+    "what dvc.lock says of the decision": (
+        lambda: "dvc.lock",
+        without_stage("promote"),
+        "promote: there is no such stage",
+    ),
+    "what dvc.lock says of the evaluation": (
+        lambda: "dvc.lock",
+        without_stage("evaluate@custom_cnn"),
+        "evaluate@custom_cnn: there is no such stage",
+    ),
+    "what dvc.lock says of a stage's deps": (
+        lambda: "dvc.lock",
+        without_deps,
+        "tag dep",
+    ),
     "the model": (lambda: "ensemble/model.keras", another_model, "ensemble, out ensemble: it has MD5"),
     "a member's model": (lambda: f"{CNN}/model.keras", append, f"out {CNN}"),
     "the receipt": (

@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from docs.screenshot import answered
-from pipeline import logged, registry, relocation, runs
+from pipeline import logged, promotion, registry, relocation, runs
 from tests import reading
 from tests.conftest import ROOT
 from tests.workspace import Workspace
@@ -112,7 +112,7 @@ def left(small, raw, tmp_path_factory) -> Workspace:
     mlflow.set_tracking_uri(made.store)
     second = runs.find(made.read("ensemble/run.json")["run_id"])
     version = registry.register(MODEL, logged.model_uri(second), "the second best", {"run_id": second.info.run_id})
-    registry.refuse(MODEL, version, "not better", registry.history(MODEL))
+    promotion.refuse(MODEL, version, "not better", promotion.history(MODEL))
     return made
 
 

@@ -30,6 +30,11 @@ MISTAKES = {
     "unknown choice": (["weights", "on_unreachable"], "ignore", "weights.on_unreachable"),
     "bad checksum": (["models", "resnet50v2", "weights", 0, "md5"], "abc", "models.resnet50v2.weights.0.md5"),
     "mistyped key, also missing": (["models", "custom_cnn", "training"], {"epoch": 3}, "training.epoch: unknown key"),
+    "a profile elsewhere": (["profile"], "../../x", "profile: "),
+    "a path that is none": (["weights", "folder"], "a\0b", "weights.folder: "),
+    "bins without end": (["evaluation", "ece_bins"], 10**12, "evaluation.ece_bins: "),
+    "resamples without end": (["gate", "resamples"], 10**12, "gate.resamples: "),
+    "a network without end": (["models", "custom_cnn", "network", "widths"], [10**9] * 3, "network.widths.0: "),
     "infinite": (["http", "backoff"], float("inf"), "http.backoff"),
     "model name that MLflow refuses": (["registry", "model"], "a/b", "registry.model"),
     "small above whole": (
@@ -146,6 +151,8 @@ def test_broken_yaml_and_a_missing_file_are_one_line(tmp_path):
     path.write_bytes("# café\n".encode("latin-1"))
     with pytest.raises(UserError, match="not text in UTF-8"):
         params.load(path)
+    with pytest.raises(UserError, match="is a folder"):
+        params.load(tmp_path)
 
 
 def test_params_are_frozen(checked):

@@ -273,7 +273,7 @@ def test_what_is_no_regular_file_is_refused_and_not_waited_for(kind, tmp_path, r
     record_property("seen", str(caught.value))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder, so that this cannot be tried as root")
 def test_a_folder_that_may_not_be_read_is_reported(tmp_path):
     closed = tmp_path / "closed"
     closed.mkdir(0)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from scipy.special import softmax
 
-from pipeline import loading, logged, predicting, registry, runs
+from pipeline import loading, logged, predicting, promotion, registry, runs
 from pipeline.cifar10 import CLASSES
 from pipeline.errors import UserError
 from tests import tiny
@@ -148,7 +148,7 @@ def test_a_registered_model_is_had_by_version_alias_and_stage(saved, images, che
     with runs.start("tiny", {}):
         address = logged.log_model(model, images[0][:2])
     version = registry.register(registered, address, "a description", {})
-    registry.promote(registered, version, "a test", registry.history(registered))
+    promotion.promote(registered, version, "a test", promotion.history(registered))
     expected = model.predict(images[0][:5], verbose=0)
     for named in ("1", "@champion", "Production"):
         name, loaded = loading.load(named)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from pipeline import journal, logged, registry, runs, serving
+from pipeline import journal, logged, promotion, registry, runs, serving
 from pipeline.errors import UserError
 from tests.conftest import ROOT
 
@@ -30,7 +30,7 @@ def versions() -> list[str]:
 
 
 def promote(version: str) -> str | None:
-    return registry.promote(MODEL, version, "a test", registry.history(MODEL))
+    return promotion.promote(MODEL, version, "a test", promotion.history(MODEL))
 
 
 def state() -> tuple[dict[str, str], dict[str, str]]:
@@ -53,7 +53,7 @@ def test_a_promoted_model_loads_by_alias_and_by_stage():
         version = registry.register(MODEL, uri, "a description", {"candidate": "tiny"})
         promote(version)
     assert state() == ({"1": "Production"}, {"champion": "1"})
-    champion = registry.champion(MODEL)
+    champion = promotion.champion(MODEL)
     assert (champion.description, champion.tags["candidate"]) == ("a description", "tiny")
     for address in (f"models:/{MODEL}/Production", f"models:/{MODEL}@champion"):
         given = mlflow.pyfunc.load_model(address).predict(images)
@@ -64,12 +64,12 @@ def test_promotion_and_rollback_move_alias_and_stage_together(versions):
     for version in versions:
         promote(version)
     assert state() == ({"1": "Archived", "2": "Archived", "3": "Production"}, {"champion": "3"})
-    assert registry.rollback(MODEL, None, "worse in use") == "2"
+    assert promotion.rollback(MODEL, None, "worse in use") == "2"
     assert state() == ({"1": "Archived", "2": "Production", "3": "Archived"}, {"champion": "2"})
-    assert registry.rollback(MODEL, None, "worse still") == "1"
-    assert registry.rollback(MODEL, "3", "it was not that bad") == "3"
+    assert promotion.rollback(MODEL, None, "worse still") == "1"
+    assert promotion.rollback(MODEL, "3", "it was not that bad") == "3"
     assert state()[1] == {"champion": "3"}
-    told = [(entry["action"], entry["from"], entry["to"]) for entry in registry.history(MODEL)]
+    told = [(entry["action"], entry["from"], entry["to"]) for entry in promotion.history(MODEL)]
     assert told == [
         ("promote", None, "1"),
         ("promote", "1", "2"),
@@ -78,24 +78,24 @@ def test_promotion_and_rollback_move_alias_and_stage_together(versions):
         ("rollback", "2", "1"),
         ("rollback", "1", "3"),
     ]
-    assert all(entry["who"] and entry["why"] and entry["time"] for entry in registry.history(MODEL))
+    assert all(entry["who"] and entry["why"] and entry["time"] for entry in promotion.history(MODEL))
 
 
 def test_doing_it_again_changes_nothing_and_is_not_told_twice(versions):
     promote("1")
-    registry.refuse(MODEL, "2", "a tie", registry.history(MODEL))
-    before = registry.history(MODEL)
+    promotion.refuse(MODEL, "2", "a tie", promotion.history(MODEL))
+    before = promotion.history(MODEL)
     assert promote("1") == "1"
-    registry.refuse(MODEL, "2", "a tie", registry.history(MODEL))
-    registry.rollback(MODEL, "1", "to the present one")
-    assert registry.history(MODEL) == before
+    promotion.refuse(MODEL, "2", "a tie", promotion.history(MODEL))
+    promotion.rollback(MODEL, "1", "to the present one")
+    assert promotion.history(MODEL) == before
 
 
 def test_a_refused_version_is_challenger_until_something_else_happens(versions):
     promote("1")
-    registry.refuse(MODEL, "2", "a tie", registry.history(MODEL))
+    promotion.refuse(MODEL, "2", "a tie", promotion.history(MODEL))
     assert state() == ({"1": "Production", "2": "Staging", "3": "None"}, {"champion": "1", "challenger": "2"})
-    registry.refuse(MODEL, "3", "a tie", registry.history(MODEL))
+    promotion.refuse(MODEL, "3", "a tie", promotion.history(MODEL))
     assert state() == ({"1": "Production", "2": "Archived", "3": "Staging"}, {"champion": "1", "challenger": "3"})
     promote("3")
     assert state() == ({"1": "Archived", "2": "Archived", "3": "Production"}, {"champion": "3"})
@@ -105,28 +105,28 @@ def test_a_refused_version_is_challenger_until_something_else_happens(versions):
     ("act", "told"),
     [
         (lambda: promote("9"), "has no version 9; it has 1, 2, 3"),
-        (lambda: registry.rollback(MODEL, None, "why not"), "had no champion before"),
-        (lambda: registry.rollback(MODEL, "2", "why not"), "version 2 was never champion"),
+        (lambda: promotion.rollback(MODEL, None, "why not"), "had no champion before"),
+        (lambda: promotion.rollback(MODEL, "2", "why not"), "version 2 was never champion"),
     ],
 )
 def test_what_cannot_be_is_a_users_error_and_leaves_no_trace(act, told, versions):
     promote("1")
     with pytest.raises(UserError, match=told):
         act()
-    assert len(registry.history(MODEL)) == 1
+    assert len(promotion.history(MODEL)) == 1
     assert state()[1] == {"champion": "1"}
 
 
 def test_who_decided_by_an_older_history_is_told(versions):
-    seen = registry.history(MODEL)
+    seen = promotion.history(MODEL)
     promote("1")
     with pytest.raises(UserError, match=r"changed cifar10-classifier meanwhile \(promote of version 1\)"):
-        registry.promote(MODEL, "2", "too late", seen)
+        promotion.promote(MODEL, "2", "too late", seen)
     assert state()[1] == {"champion": "1"}
 
 
 def script(code: str) -> list[str]:
-    return [sys.executable, "-c", f"from pipeline import errors, params, registry, tracking\n{code}"]
+    return [sys.executable, "-c", f"from pipeline import errors, params, promotion, tracking\n{code}"]
 
 
 CONNECT = "tracking.connect(params.load())\n"
@@ -136,8 +136,8 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 @pytest.mark.fault("three processes that promote at once")
 def test_of_several_who_promote_at_once_one_wins_and_the_others_are_told(versions):
     code = CONNECT + (
-        f"seen = registry.history({MODEL!r})\nprint('ready', flush=True), input()\n"
-        "errors.run(lambda: registry.promote({model!r}, '{version}', 'a race', seen))"
+        f"seen = promotion.history({MODEL!r})\nprint('ready', flush=True), input()\n"
+        "errors.run(lambda: promotion.promote({model!r}, '{version}', 'a race', seen))"
     )
     racers = [
         subprocess.Popen(
@@ -159,7 +159,7 @@ def test_of_several_who_promote_at_once_one_wins_and_the_others_are_told(version
     won = [version for version, racer in zip(versions, racers, strict=True) if racer.returncode == 0]
     assert len(won) == 1
     assert sum("meanwhile" in message for message in told) == 2
-    assert [entry["to"] for entry in registry.history(MODEL)] == won
+    assert [entry["to"] for entry in promotion.history(MODEL)] == won
     stages, aliases = state()
     assert aliases == {"champion": won[0]}
     assert [version for version, stage in stages.items() if stage == "Production"] == won
@@ -174,14 +174,14 @@ def test_what_a_crash_left_undone_is_done_by_the_next_who_looks(step, versions):
     promote("1")
     code = CONNECT + (
         "import os, signal\nfrom mlflow import MlflowClient\n"
-        f"seen = registry.history({MODEL!r})\nregistry._require = lambda *arguments: None\n"
+        f"seen = promotion.history({MODEL!r})\nregistry._require = lambda *arguments: None\n"
         f"MlflowClient.{step} = lambda *arguments, **more: os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"registry.promote({MODEL!r}, '2', 'a crash', seen)"
+        f"promotion.promote({MODEL!r}, '2', 'a crash', seen)"
     )
     result = subprocess.run(script(code), env=ENVIRONMENT, capture_output=True)
     assert result.returncode == -signal.SIGKILL
     assert [entry["to"] for entry in journal.read(MODEL)] == ["1", "2"]
-    registry.history(MODEL)
+    promotion.history(MODEL)
     assert state() == ({"1": "Archived", "2": "Production", "3": "None"}, {"champion": "2"})
 
 

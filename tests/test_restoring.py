@@ -9,7 +9,8 @@ import mlflow
 import numpy as np
 import pytest
 
-from pipeline import paths, registry, runs
+from pipeline import params, paths, promotion, restoring, runs, tracking
+from pipeline.errors import UserError
 from pipeline.files import write_json
 from tests.workspace import Workspace
 
@@ -43,7 +44,11 @@ def run(workspace: Workspace, name: str) -> mlflow.entities.Run:
 
 
 def own(tags: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in tags.items() if not key.startswith(("mlflow.", "restored.", "attempt"))}
+    return {
+        key: value
+        for key, value in tags.items()
+        if not key.startswith(("mlflow.", "restored.", "attempt", "model.files"))
+    }
 
 
 @pytest.mark.fault("a store that was lost")
@@ -99,7 +104,7 @@ def test_the_champion_gives_the_same_probabilities(small, colleague):
     expected = np.load(small.folder / paths.ENSEMBLE / "test.npy")
     for address in (f"models:/{MODEL}@champion", f"models:/{MODEL}/Production"):
         assert mlflow.pyfunc.load_model(address).predict(images) == pytest.approx(expected, abs=1e-6)
-    (entry,) = registry.history(MODEL)
+    (entry,) = promotion.history(MODEL)
     assert (entry["action"], entry["to"]) == ("restore", "1")
 
 
@@ -201,3 +206,39 @@ def test_a_decision_on_another_model_than_the_files_is_left_to_repro(twice):
     again = twice.pipeline("restore")
     assert again.returncode == 0, again.stderr
     assert "`dvc repro` decides" in again.stdout
+
+
+DAMAGED = {
+    "half a receipt": ("models/custom_cnn/run.json", lambda path: path.write_bytes(path.read_bytes()[:200])),
+    "a receipt without anything": ("ensemble/run.json", lambda path: path.write_text("{}")),
+    "a receipt that is a list": ("models/custom_cnn/run.json", lambda path: path.write_text("[]")),
+    "half of registry.json": ("registry.json", lambda path: path.write_bytes(path.read_bytes()[:200])),
+    "registry.json without tags": ("registry.json", lambda path: path.write_text('{"model": "x"}')),
+    "a history without columns": ("plots/history/custom_cnn.csv", lambda path: path.write_text("epoch,loss\n1,2\n")),
+    "an empty history": ("plots/history/custom_cnn.csv", lambda path: path.write_text("")),
+    "other probabilities": (
+        "models/custom_cnn/validation.npy",
+        lambda path: np.save(path, np.eye(10, dtype="float32")[np.arange(100) % 10]),
+    ),
+}
+
+
+@pytest.mark.fault("told again from files, of which one is")
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_damaged_file_is_named_and_nothing_of_it_is_told(kind, colleague, tmp_path, monkeypatch, record_property):
+    monkeypatch.chdir(colleague.folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    tracking.connect(params.load())
+    name, damage = DAMAGED[kind]
+    path = Path(name)
+    whole = path.read_bytes()
+    path.unlink()  # it may be a link into DVC's cache
+    path.write_bytes(whole)
+    try:
+        damage(path)
+        with pytest.raises(UserError, match=name) as caught:
+            restoring.restore()
+    finally:
+        path.write_bytes(whole)
+    assert mlflow.search_runs(search_all_experiments=True).empty
+    record_property("seen", str(caught.value))

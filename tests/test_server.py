@@ -17,7 +17,7 @@ import requests
 from PIL import Image
 from playwright.sync_api import expect
 
-from pipeline import cifar10, logged, registry, runs, server, serving, tracking
+from pipeline import cifar10, logged, promotion, registry, runs, server, serving, tracking
 from pipeline.errors import UserError
 from tests.browser import visit
 from tests.conftest import ROOT
@@ -52,7 +52,7 @@ def folder(tmp_path_factory, model, checked):
         with runs.start("ensemble", {}):
             address = logged.log_model(model, np.zeros((1, 32, 32, 3), "uint8"))
         name = checked.registry.model
-        registry.promote(name, registry.register(name, address, "tiny", {}), "a test", [])
+        promotion.promote(name, registry.register(name, address, "tiny", {}), "a test", [])
     return place
 
 

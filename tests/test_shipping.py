@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from pipeline import logged, parity, registry, runs, serving, shipping, versions
+from pipeline import logged, parity, promotion, registry, runs, serving, shipping, versions
 from pipeline.stages import export
 from tests.conftest import ROOT
 
@@ -148,15 +148,15 @@ def champion(candidates) -> str:
     """custom_cnn, registered and promoted as stage `promote` does."""
     address = logged.model_uri(candidates["custom_cnn"])
     version = registry.register(MODEL, address, "the best", {"candidate": "custom_cnn", registry.DECIDED: "better"})
-    registry.promote(MODEL, version, "better", registry.history(MODEL))
+    promotion.promote(MODEL, version, "better", promotion.history(MODEL))
     return version
 
 
 def test_the_edge_model_is_a_version_with_an_alias_and_champion_and_history_stay(candidates, checked, champion):
-    before = registry.history(MODEL)
+    before = promotion.history(MODEL)
     for _ in range(2):  # again adds no version
         told = name_edge(candidates, checked, True)
-    assert registry.history(MODEL) == before
+    assert promotion.history(MODEL) == before
     assert marks() == ({"1": "Production", "2": "None"}, {"champion": champion, "edge": told["version"]})
     version = registry.resolve(MODEL, "@edge")
     assert version.tags["run_id"] == version.run_id == candidates["mobilenetv2"].info.run_id
@@ -168,10 +168,10 @@ def test_the_edge_model_is_a_version_with_an_alias_and_champion_and_history_stay
 
 def test_promotions_leave_the_edge_alias_where_it_is(candidates, checked, champion):
     name_edge(candidates, checked, True)
-    registry.promote(MODEL, "2", "by hand", registry.history(MODEL))
+    promotion.promote(MODEL, "2", "by hand", promotion.history(MODEL))
     assert marks()[1] == {"champion": "2", "edge": "2"}
-    registry.refuse(MODEL, "1", "a tie", registry.history(MODEL))
-    registry.rollback(MODEL, champion, "worse in use")
+    promotion.refuse(MODEL, "1", "a tie", promotion.history(MODEL))
+    promotion.rollback(MODEL, champion, "worse in use")
     assert marks() == ({"1": "Production", "2": "Archived"}, {"champion": "1", "edge": "2"})
 
 

@@ -126,6 +126,12 @@ def test_every_candidate_has_the_same_param_names(checked):
     assert names[-1] - names[0] == {"ensemble.weight.custom_cnn"}
 
 
+def test_a_database_without_its_driver_is_a_users_error(checked, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+pg8000://me:secret@127.0.0.1:9/store")
+    with pytest.raises(UserError, match=r"me:\*\*\*@127.0.0.1:9/store failed: No module named 'pg8000'"):
+        tracking.connect(checked)
+
+
 def test_a_dead_tracking_server_stops_a_stage_before_any_work(run_stage, tmp_path):
     """One server that refuses, and one that accepts the connection and then says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -11,10 +11,10 @@ import mlflow
 import pytest
 
 from drills.files import small_model
-from pipeline import cached, registry, verification
+from pipeline import cached, promotion, verification
 from pipeline.errors import UserError
 from pipeline.locked import Broken, Locked
-from tests.tampering import CNN, FILES, MODEL, STORE, another_model, kept, replace, run_id
+from tests.tampering import CNN, FILES, MODEL, STORE, another_model, kept, replace, run_id, with_changes
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +22,8 @@ def here(small, monkeypatch):
     monkeypatch.chdir(small.folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     mlflow.set_tracking_uri(small.store)
-    for path in Path().glob("mlruns/artifacts/models/*/artifacts/data/model.keras"):
-        path.chmod(0o644)
+    for path in Path().glob("mlruns/artifacts/models/*/artifacts/**/*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def lines(*subjects: str) -> list[str]:
@@ -56,7 +56,7 @@ def test_a_version_leads_to_commit_stages_files_params_splits_weights_and_member
 
 @pytest.mark.parametrize("subject", ["dvc.lock", "train@custom_cnn", f"{CNN}/model.keras"])
 def test_files_lead_to_the_run_and_the_version(subject):
-    assert registry.champion(MODEL).run_id == run_id("custom_cnn")
+    assert promotion.champion(MODEL).run_id == run_id("custom_cnn")
     told = lines(subject)
     assert f"run {run_id('custom_cnn')}, custom_cnn, FINISHED" in told
     assert f"registered as {MODEL} version 1, @champion, @edge, stage Production" in told
@@ -216,6 +216,18 @@ def test_a_model_that_no_run_made_is_said_to_be_one(tmp_path):
             "train@custom_cnn",
             lambda path: replace(path, '"test_top3": 0.', '"test_top3": 0.9'),
             "test_top3",
+        ),
+        (
+            "registry.json",
+            "@champion",
+            with_changes(lambda decision: decision["gate"]["evidence"].clear()),
+            "registry.json, gate: it is not what cifar10-classifier version 1 says",
+        ),
+        (
+            "plots/history/custom_cnn.csv",
+            "train@custom_cnn",
+            lambda path: Path(path).write_text("epoch,loss\n1,x\n"),
+            "plots/history/custom_cnn.csv: it is damaged",
         ),
     ],
 )

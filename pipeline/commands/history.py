@@ -18,11 +18,11 @@ def command(as_json: bool) -> None:
     from tabulate import tabulate
 
     params = connected()
-    from pipeline import registry, terminal
+    from pipeline import promotion, terminal
 
     entries = [
         {key: entry[key] for key in ("time", "who", "action", "from", "to", "why")}
-        for entry in registry.history(params.registry.model)
+        for entry in promotion.history(params.registry.model)
     ]
     if as_json:
         click.echo(json.dumps(entries, indent=2))

@@ -19,9 +19,9 @@ def command(version: str, why: str, as_json: bool) -> None:
     import json
 
     model = connected().registry.model
-    from pipeline import registry
+    from pipeline import promotion
 
-    before = registry.promote(model, version, why, registry.history(model))
+    before = promotion.promote(model, version, why, promotion.history(model))
     if as_json:
         click.echo(json.dumps({"model": model, "champion": version, "before": before}))
     elif before == version:

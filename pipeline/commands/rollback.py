@@ -20,7 +20,7 @@ def command(version: str | None, why: str, as_json: bool) -> None:
     import json
 
     model = connected().registry.model
-    from pipeline import registry
+    from pipeline import promotion
 
-    back = registry.rollback(model, version, why)
+    back = promotion.rollback(model, version, why)
     click.echo(json.dumps({"model": model, "champion": back}) if as_json else f"{model} version {back} is champion")

@@ -136,7 +136,7 @@ def name_edge(
         f"{name}: {reason}; shipped as {files}. Test accuracy {test['accuracy']:.4f}, 95 % interval "
         f"{test['accuracy_low']:.4f} to {test['accuracy_high']:.4f}, which decided nothing."
     )
-    tags = versions.tags(name, run.info.run_id, receipt["fingerprint"], figures, metric)
+    tags = versions.tags(name, run.info.run_id, receipt, figures, metric)
     tags |= {"edge.reason": reason, "edge.shipped": files}
     address = logged.model_uri(run)
     with shipping.alone():

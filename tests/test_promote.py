@@ -1,0 +1,102 @@
+"""Stage `promote`: what the store says of the champion is compared only if it is what was recorded."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+
+from drills import files
+from pipeline import gate, params, promotion, registry, runs
+from pipeline.errors import UserError
+from pipeline.stages import promote
+from tests.tampering import MODEL, artifact, execute, kept
+
+
+@pytest.fixture(autouse=True)
+def here(small, monkeypatch) -> Iterator[None]:
+    """A workspace whose champion is its network; what is changed in its store is put back."""
+    monkeypatch.chdir(small.folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    mlflow.set_tracking_uri(small.store)
+    with kept(artifact("validation.npy"), artifact(registry.EVIDENCE)):
+        yield
+
+
+def decide() -> dict:
+    """The gate on an equal challenger."""
+    champion = promotion.champion(MODEL)
+    run = runs.find(champion.run_id)
+    challenger = gate.Candidate("another", np.load("models/custom_cnn/validation.npy"), 1.0, 1.0)
+    return promote.decide(challenger, run, champion, 1, params.load())
+
+
+def test_the_champion_is_compared_by_what_its_run_has():
+    decision = decide()
+    assert (decision["evidence"]["better"], decision["evidence"]["worse"]) == (0, 0)
+    assert not decision["promote"]
+
+
+def saved(change) -> bytes:
+    content = io.BytesIO()
+    np.save(content, change(np.load("models/custom_cnn/validation.npy")))
+    return content.getvalue()
+
+
+CHANGED = {
+    "perfect": lambda path: path.write_bytes(saved(lambda found: np.eye(10, dtype="float32")[found.argmax(axis=1)])),
+    "no numbers": lambda path: path.write_bytes(saved(lambda found: np.full_like(found, np.nan))),
+    "of fewer images": lambda path: path.write_bytes(saved(lambda found: found[:50])),
+    "junk": lambda path: path.write_bytes(b"junk"),
+    "a pickle": lambda path: files.malicious_pickle(path, Path("canary")),
+}
+
+
+@pytest.mark.fault("as the champion's probabilities in the store")
+@pytest.mark.parametrize("kind", CHANGED)
+def test_other_probabilities_than_those_that_were_recorded_stop_the_stage(kind, record_property):
+    CHANGED[kind](Path(artifact("validation.npy")))
+    with pytest.raises(UserError, match=r"validation\.npy of its run is not what was recorded") as caught:
+        decide()
+    assert not Path("canary").exists()
+    record_property("seen", str(caught.value))
+
+
+@pytest.mark.fault("a champion without")
+@pytest.mark.parametrize("what", ["size_mb", "validation.npy", "validation.sha256"])
+def test_a_champion_that_cannot_be_compared_with_stays(what, record_property):
+    if what == "size_mb":
+        execute("delete from latest_metrics where key = 'size_mb'")
+    elif what == "validation.npy":
+        Path(artifact(what)).unlink()
+    else:
+        execute("delete from model_version_tags where key = 'validation.sha256'")
+    decision = decide()
+    assert not decision["promote"]
+    assert decision["reason"].startswith("not comparable with the champion: ")
+    record_property("seen", decision["reason"])
+
+
+@pytest.mark.fault("the champion's decision in the store, changed")
+def test_another_decision_than_the_one_that_was_recorded_stops_the_stage(record_property):
+    champion, path = promotion.champion(MODEL), Path(artifact(registry.EVIDENCE))
+    decision = json.loads(path.read_text())
+    assert promote.recorded(champion.run_id, champion) == decision
+    path.write_text(json.dumps(decision | {"reason": "because"}))
+    with pytest.raises(UserError, match=r"promotion\.json of its run is not what was recorded") as caught:
+        promote.recorded(champion.run_id, champion)
+    record_property("seen", str(caught.value))
+
+
+def test_a_refused_version_that_was_promoted_by_hand_keeps_its_evidence():
+    champion, path = promotion.champion(MODEL), Path(artifact(registry.EVIDENCE))
+    refused = json.loads(path.read_text()) | {"promote": False, "reason": "worse"}
+    path.write_text(json.dumps(refused))
+    champion.tags[registry.DECISION] = registry.digest(refused)
+    decision = promote.recorded(champion.run_id, champion)
+    assert decision == refused | {"promote": True, "reason": "was promoted by hand"}
+    champion.tags[registry.DECISION] = registry.digest(decision)  # and then the process was killed
+    assert promote.recorded(champion.run_id, champion) == decision
