@@ -34,9 +34,10 @@ def faults() -> Iterator[tuple[str, str, bool]]:
         mend(broken)
         result = dvc(broken, "repro")
         different = differences(whole, broken) if result.returncode == 0 else [result.stderr[-200:]]
+        different += [told for folder in (whole, broken) if (told := pipeline(folder, "lineage", "@champion").stderr)]
         seen = (
             "; ".join(different)
-            or "the same history, weights and figures, one MLflow run a model and a variant, one version"
+            or "the same history, weights and figures, one MLflow run a model and a variant, one version, lineage holds"
         )
         yield f"{TWICE * len(seconds)} kills, and `dvc repro` after each", seen, not different
 

@@ -12,6 +12,7 @@ from pipeline.locked import LOCK, Broken, Locked, git
 
 Line = tuple[int, str]  # how deep it is indented, and what it says
 SPLITS = [str(path) for path in (paths.TRAIN, paths.VALIDATION, paths.TEST)]
+LOADED = "registered_model_meta"  # in a store of files, MLflow writes it beside a model that is loaded by its version
 SINCE = {"attempt", "resumed"}  # tags that a restored run lacks, or that change
 
 
@@ -131,6 +132,7 @@ def _model(name: str, run, locked: Locked, link: str) -> Iterator[str]:
         folder = logged.fetch(address, Path(temporary))
         if not (folder / logged.KERAS).is_file():
             raise Broken(f"{link}, logged model", f"{address} has no {logged.KERAS}")
+        (folder / LOADED).unlink(missing_ok=True)
         fingerprint, whole = model_file.fingerprint(folder / logged.KERAS), folder_checksum(folder)
     if fingerprint != tags.get(logged.FINGERPRINT):
         raise Broken(f"{link}, logged model", f"the fingerprint of {address} is not that of the run's tag")

@@ -174,6 +174,7 @@ STORE = {
     "an entry of the history before the last": (
         lambda: (
             promotion.promote(MODEL, another_version(), "a test", promotion.history(MODEL)),
+            promotion.promote(MODEL, "1", "a test", promotion.history(MODEL)),
             execute("update params set value = replace(value, 'no champion', 'one champion') where key = '000001'"),
         ),
         "history: entry 1 is not what it was when the next one was written",
@@ -191,7 +192,10 @@ STORE = {
         "metric val_accuracy of epoch 1: 0.99 in the store",
     ),
     "an epoch that never was": (
-        lambda: MlflowClient().log_metric(run_id("custom_cnn"), "loss", 0.1, step=99),
+        lambda: execute(
+            "insert into metrics select key, 0.1, timestamp, run_uuid, 99, is_nan from metrics "
+            "where key = 'loss' and step = 1"
+        ),
         "metric loss of epoch 99: 0.1 in the store, None in plots/history",
     ),
     "the images that were seen": (
@@ -286,7 +290,7 @@ FILES = {
     "the receipt": (
         lambda: "ensemble/run.json",
         lambda path: replace(path, run_id(), "0" * 32),
-        "has no run 0000",
+        "ensemble, out ensemble: it has MD5",
     ),
     "the metrics": (
         lambda: "metrics/ensemble.json",

@@ -133,6 +133,15 @@ CONNECT = "tracking.connect(params.load())\n"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 
 
+def test_each_entry_tells_of_the_one_before_it(versions):
+    for version in ("1", "2", "3"):
+        promote(version)
+    entries, hashes = journal.read(MODEL), journal.hashes(MODEL)
+    assert [entry[journal.BEFORE] for entry in entries] == hashes[:3]
+    assert len(set(hashes)) == 4
+    assert journal.changed(MODEL) is None
+
+
 @pytest.mark.fault("three processes that promote at once")
 def test_of_several_who_promote_at_once_one_wins_and_the_others_are_told(versions):
     code = CONNECT + (
@@ -174,7 +183,7 @@ def test_what_a_crash_left_undone_is_done_by_the_next_who_looks(step, versions):
     promote("1")
     code = CONNECT + (
         "import os, signal\nfrom mlflow import MlflowClient\n"
-        f"seen = promotion.history({MODEL!r})\nregistry._require = lambda *arguments: None\n"
+        f"seen = promotion.history({MODEL!r})\npromotion._require = lambda *arguments: None\n"
         f"MlflowClient.{step} = lambda *arguments, **more: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"promotion.promote({MODEL!r}, '2', 'a crash', seen)"
     )

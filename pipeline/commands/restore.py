@@ -1,10 +1,11 @@
 import click
 
-from pipeline.commands import connected
+from pipeline.commands import as_json, connected
 
 
 @click.command
-def command() -> None:
+@as_json
+def command(as_json: bool) -> None:
     """Tell an empty or lost MLflow store what the files know.
 
     Runs, epochs, models and the version are made again from what `dvc pull` brings. Doing it again adds nothing.
@@ -12,9 +13,12 @@ def command() -> None:
     \b
     Examples:
       dvc pull --allow-missing && pipeline restore
+      pipeline restore --json
     """
+    import json
+
     connected()
     from pipeline import restoring
 
-    for line in restoring.restore():
-        click.echo(line)
+    done = restoring.restore()
+    click.echo(json.dumps(done, indent=2) if as_json else "\n".join(done))
