@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from drills.workspace import COMMAND, dvc, environment, workspace
+from drills.workspace import COMMAND, dvc, environment, pipeline, workspace
 from pipeline import model_file, paths
 from pipeline.files import read_json
 
@@ -34,7 +34,8 @@ def faults() -> Iterator[tuple[str, str, bool]]:
         mend(broken)
         result = dvc(broken, "repro")
         different = differences(whole, broken) if result.returncode == 0 else [result.stderr[-200:]]
-        different += [told for folder in (whole, broken) if (told := pipeline(folder, "lineage", "@champion").stderr)]
+        traced = [pipeline(folder, "lineage", "@champion") for folder in (whole, broken)]
+        different += [told.stderr[-200:] for told in traced if told.returncode]
         seen = (
             "; ".join(different)
             or "the same history, weights and figures, one MLflow run a model and a variant, one version, lineage holds"
@@ -77,7 +78,7 @@ def kill(folder: Path, stages: list[str], stage: str, moment: float) -> str:
 
 def mend(folder: Path) -> None:
     """What `make repro` does first, for a dvc.lock that was cut off."""
-    subprocess.run([*COMMAND, "pipeline", "mend"], cwd=folder, env=environment(), check=True, capture_output=True)
+    pipeline(folder, "mend").check_returncode()
 
 
 def started(folder: Path) -> subprocess.Popen:

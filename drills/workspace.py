@@ -44,3 +44,8 @@ def environment() -> dict[str, str]:
 def dvc(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess:
     command = [*COMMAND, "dvc", *arguments]
     return subprocess.run(command, cwd=folder, env=environment() | more, capture_output=True, text=True)
+
+
+def pipeline(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [*COMMAND, "pipeline", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
