@@ -94,6 +94,8 @@ def _when(run, folder: Path, near: Locked, here: Locked) -> Locked:
     recorded = here.outs.get(str(folder))
     if recorded in hashes or (not hashes and here.md5(folder, str(recorded))[0] != recorded):
         raise Broken(str(receipt), f"it is not of {link}")
+    if not hashes:
+        raise Broken(link, f"neither {receipt}, nor DVC's cache, nor a commit tells of it")
     for md5 in hashes:
         if locked := Locked.of_folder(folder, md5):
             return locked
@@ -106,7 +108,8 @@ def _when(run, folder: Path, near: Locked, here: Locked) -> Locked:
 def _receipts(name: str, run, locked: Locked, link: str) -> Iterator[str]:
     """What the stages wrote down of the run, and what dvc.lock has of its params, is what the store has."""
     known = {"params": run.data.params, "tags": run.data.tags, "metrics": run.data.metrics}
-    since = SINCE | {logged.FILES} if runs.RESTORED in run.data.tags else SINCE  # its model was logged again
+    again = run.data.tags.get(runs.RESTORED, run.info.run_id) != run.info.run_id  # its model was logged once more
+    since = SINCE | {logged.FILES} if again else SINCE
     for path in (paths.candidate(name) / "run.json", paths.PREDICTIONS / name / "run.json"):
         receipt = locked.json(path)
         if not receipt:

@@ -3,8 +3,10 @@
 import contextlib
 import hashlib
 import json
+import tempfile
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
@@ -78,6 +80,17 @@ def register(model: str, model_uri: str, description: str, tags: dict[str, str])
             client.set_model_version_tag(model, known.version, key, value)
         client.update_model_version(model, known.version, description)
     return str(known.version)
+
+
+def evidence(run_id: str) -> dict | None:
+    """What the gate decided of a run's model, by the run's artifact; None if it has none, or one that is damaged."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = tracking.artifact(run_id, EVIDENCE, Path(folder))
+        try:
+            decision = found and json.loads(found.read_text())
+        except (ValueError, RecursionError):
+            return None
+    return decision if isinstance(decision, dict) and "promote" in decision and "reason" in decision else None
 
 
 def digest(value: object) -> str:

@@ -2,13 +2,11 @@
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import journal, logged, model_file, paths, promotion, provenance, registry, runs, tracking
+from pipeline import journal, logged, model_file, paths, promotion, provenance, registry, runs
 from pipeline.errors import UserError
-from pipeline.files import read_json
 from pipeline.locked import LOCK, Broken, Locked, git
 from pipeline.provenance import Line
 
@@ -107,7 +105,7 @@ def _version(version, here: Locked) -> Iterator[Line]:
     if given != made:
         raise Broken(f"{link}, location", f"who loads it gets {given}, but its run logged {made}")
     for tag in (logged.FINGERPRINT, logged.VALIDATION):
-        if version.tags.get(tag) != run.data.tags.get(tag):
+        if version.tags.get(tag) is None or version.tags[tag] != run.data.tags.get(tag):
             raise Broken(f"{link}, tag {tag}", "it is not that of its run")
     if version.tags.get(registry.DESCRIBED) != registry.digest(version.description):
         raise Broken(f"{link}, description", f"it is not that of tag {registry.DESCRIBED}")
@@ -127,12 +125,10 @@ def _figures(version, run, link: str) -> Iterator[str]:
 
 def _evidence(version, run, link: str) -> Iterator[str]:
     """What the gate decided, and by what, is what it was then. A version that no gate has seen has none."""
-    if registry.DECIDED not in version.tags:
+    decision, recorded = registry.evidence(run.info.run_id), version.tags.get(registry.DECISION)
+    if decision is None and recorded is None and registry.DECIDED not in version.tags:
         return
-    with tempfile.TemporaryDirectory() as folder:
-        found = tracking.artifact(run.info.run_id, registry.EVIDENCE, Path(folder))
-        decision = read_json(found) if found else None
-    if decision is None or registry.digest(decision) != version.tags.get(registry.DECISION):
+    if decision is None or registry.digest(decision) != recorded:
         raise Broken(f"{link}, artifact {registry.EVIDENCE}", f"it is not that of tag {registry.DECISION}")
     yield f"gate: {decision['reason']}"
 
@@ -171,7 +167,9 @@ def _decision(version, here: Locked, link: str) -> Iterator[Line]:
     for key, value in told.items():
         if version.tags.get(key) != value and not (restored and key == "run_id"):
             raise Broken(f"{link}, tag {key}", f"{version.tags.get(key)}, {value} in {paths.REGISTRY}")
-    if registry.digest(decision.get("gate")) != version.tags[registry.DECISION]:
+    if not version.description.startswith(str(decision.get("description"))):
+        raise Broken(f"{link}, description", f"it does not begin as {paths.REGISTRY} says")
+    if registry.digest(decision.get("gate")) != version.tags.get(registry.DECISION):
         raise Broken(f"{paths.REGISTRY}, gate", f"it is not what {link} says")
     yield from provenance.files(["promote"], 1, here)
 

@@ -46,6 +46,10 @@ def test_the_deps_equal_the_imports(stage):
     assert code == modules
 
 
+def test_the_page_depends_on_its_templates():
+    assert {f"pipeline/templates/report.{kind}" for kind in ("html", "css")} <= set(STAGES["page"]["deps"])
+
+
 def test_every_stage_has_a_module_and_every_module_a_stage():
     modules = {path.stem for path in (ROOT / "pipeline/stages").glob("*.py")} - {"__init__"}
     assert modules == set(STAGES)
