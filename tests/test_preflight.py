@@ -28,7 +28,11 @@ def test_nothing_is_wrong_in_an_empty_workspace(place):
         (preflight.BACKEND, "torchx", "KERAS_BACKEND: torchx is not for this project: give tensorflow or jax"),
         (preflight.BACKEND, "torch", "KERAS_BACKEND: torch is not for this project"),
         (preflight.OFFLINE, "yes", "CIFAR10_OFFLINE: yes says neither yes nor no: give 1, or unset it"),
-        (preflight.TRACKING, "ftp://me:secret@host", r"ftp://me:\*\*\*@host is no MLflow store"),
+        (
+            preflight.TRACKING,
+            "ftp://me:secret@host",
+            r"ftp://me:\*\*\*@host is no MLflow store",
+        ),  # pragma: allowlist secret
         (preflight.TRACKING, "http://me:secret@127.0.0.1:9", r"http://me:\*\*\*@127.0.0.1:9 does not answer"),
     ],
 )
