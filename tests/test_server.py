@@ -1,112 +1,30 @@
-"""A really started server of a registered ensemble: what it answers, what it refuses, and its page in a browser."""
+"""A really started server of a registered ensemble: what it answers, and what it refuses."""
 
 import concurrent.futures
-import io
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
 import time
 
-import keras
 import numpy as np
 import pytest
 import requests
-from PIL import Image
-from playwright.sync_api import expect
 
-from pipeline import cifar10, logged, promotion, registry, runs, server, serving, tracking
+from pipeline import cifar10, server
 from pipeline.errors import UserError
-from tests.browser import visit
-from tests.conftest import ROOT
-
-JSON = {"Content-Type": "application/json"}
-PATIENCE = 300.0  # seconds
-
-
-def tiny(name: str) -> keras.Model:
-    images = keras.Input((32, 32, 3), dtype="uint8", name="images")
-    pooled = keras.layers.AveragePooling2D(8)(keras.layers.Rescaling(1 / 255)(images))
-    logits = keras.layers.Dense(10, kernel_initializer="normal")(keras.layers.Flatten()(pooled))
-    return serving.calibrated(keras.Model(images, logits, name=f"{name}_network"), 0.1, name)
-
-
-@pytest.fixture(scope="module")
-def model() -> keras.Model:
-    keras.utils.set_random_seed(0)
-    return serving.ensemble([tiny("one"), tiny("two")], [0.25, 0.75], 0.8)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory, model, checked):
-    """A folder with a store in which the ensemble is in Production."""
-    place = tmp_path_factory.mktemp("served")
-    for name in ("dvc.yaml", "params.yaml"):
-        (place / name).write_text((ROOT / name).read_text())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        tracking.connect(checked)
-        with runs.start("ensemble", {}):
-            address = logged.log_model(model, np.zeros((1, 32, 32, 3), "uint8"))
-        name = checked.registry.model
-        promotion.promote(name, registry.register(name, address, "tiny", {}), "a test", [])
-    return place
-
-
-def start(folder, *arguments: str) -> subprocess.Popen:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    command = [sys.executable, "-m", "pipeline", "serve", *arguments]
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-@pytest.fixture(scope="module")
-def url(folder):
-    process = start(folder, "--port", "0")
-    lines = [process.stdout.readline() for _ in range(4)]
-    assert "version 1 (Production)" in lines[0], process.stderr.read()
-    address = re.search(r"http://127\.0\.0\.1:\d+", lines[1])[0]
-    assert f"| curl -s {address}/invocations -H 'Content-Type: application/json' -d @-" in lines[3]
-    try:
-        until_ready(address)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def until_ready(address: str) -> None:
-    began = time.monotonic()
-    while time.monotonic() - began < PATIENCE:
-        try:
-            if requests.get(f"{address}/ready", timeout=PATIENCE).status_code == 200:
-                return
-        except requests.ConnectionError:
-            pass
-        time.sleep(0.5)
-    raise AssertionError("the server does not become ready")
-
-
-def ask(address: str, images: np.ndarray, key: str = "inputs") -> requests.Response:
-    body = json.dumps({key: images.tolist()})
-    return requests.post(f"{address}/invocations", body, headers=JSON, timeout=PATIENCE)
+from tests.served import JSON, PATIENCE, ask, png, start, tiny, until_ready
 
 
 @pytest.mark.parametrize("key", ["inputs", "instances"])
-def test_its_probabilities_are_those_of_keras(url, model, images, key):
+def test_its_probabilities_are_those_of_keras(url, served_model, images, key):
     answer = ask(url, images[0][:20], key)
     assert answer.status_code == 200
-    expected = model.predict(images[0][:20], verbose=0)
+    expected = served_model.predict(images[0][:20], verbose=0)
     assert np.array(answer.json()["predictions"]) == pytest.approx(expected, abs=1e-5)
 
 
-def test_200_requests_at_once_are_all_answered_rightly(url, model, images):
-    expected = model.predict(images[0][:200], verbose=0)
+def test_200_requests_at_once_are_all_answered_rightly(url, served_model, images):
+    expected = served_model.predict(images[0][:200], verbose=0)
     with concurrent.futures.ThreadPoolExecutor(200) as pool:
         answers = list(pool.map(lambda index: ask(url, images[0][index : index + 1]), range(200)))
     assert [answer.status_code for answer in answers] == [200] * 200
@@ -189,19 +107,13 @@ def test_what_is_no_picture_is_refused(kind, url, images, record_property):
     refused(requests.post(f"{url}/members", body, timeout=PATIENCE), 422, record_property)
 
 
-def png(image: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG")
-    return file.getvalue()
-
-
-def test_members_and_ensemble_are_those_of_keras(url, model, images):
+def test_members_and_ensemble_are_those_of_keras(url, served_model, images):
     found = requests.post(f"{url}/members", png(images[0][3]), timeout=PATIENCE).json()
     assert found["classes"] == list(cifar10.CLASSES)
     assert set(found["models"]) == {"one", "two", "ensemble"}
     batch = images[0][3:4]
-    assert found["models"]["ensemble"] == pytest.approx(model.predict(batch, verbose=0)[0], abs=1e-5)
-    one = model.get_layer("one").predict(batch, verbose=0)[0]
+    assert found["models"]["ensemble"] == pytest.approx(served_model.predict(batch, verbose=0)[0], abs=1e-5)
+    one = served_model.get_layer("one").predict(batch, verbose=0)[0]
     assert found["models"]["one"] == pytest.approx(one, abs=1e-5)
     assert found["image"].startswith("data:image/png;base64,")
 
@@ -229,8 +141,8 @@ def test_it_answers_on_loopback_only_and_under_that_name(url):
     assert requests.get(url, headers={"Host": "attacker.example"}, timeout=PATIENCE).status_code == 400
 
 
-def test_it_lives_before_it_is_ready_and_ends_well(folder):
-    process = start(folder, "--port", "0")
+def test_it_lives_before_it_is_ready_and_ends_well(served_folder):
+    process = start(served_folder, "--port", "0")
     address = re.search(r"http://127\.0\.0\.1:\d+", "".join(process.stdout.readline() for _ in range(2)))[0]
     began, alive = time.monotonic(), None
     while alive is None and time.monotonic() - began < PATIENCE:
@@ -248,66 +160,13 @@ def test_it_lives_before_it_is_ready_and_ends_well(folder):
 
 
 @pytest.mark.parametrize("wrong", ["port", "host", "version"])
-def test_what_cannot_be_served_is_one_line(wrong, folder, url):
+def test_what_cannot_be_served_is_one_line(wrong, served_folder, url):
     port = url.rpartition(":")[2]
     arguments = {"port": ["--port", port], "host": ["--host", "192.0.2.1"], "version": ["--model", "7", "--port", "0"]}
-    process = start(folder, *arguments[wrong])
+    process = start(served_folder, *arguments[wrong])
     said = process.communicate(timeout=PATIENCE)[1]
     assert process.returncode == 1
     assert said.count("\n") == 1 and said.startswith("error: ")
-
-
-def sums(page) -> list[float]:
-    cells = np.array(
-        [[float(cell) for cell in row.locator("td").all_inner_texts()] for row in page.locator("#rows tr").all()]
-    )
-    return list(cells.sum(axis=0))
-
-
-def look(seen, url: str, name: str) -> None:
-    """Nothing is wrong with the page, nor was anything asked of another server."""
-    seen.keep(f"demo/{name}")
-    assert seen.overflow() == 0
-    assert seen.violations() == []
-    assert seen.complaints == []
-    assert all(address.startswith((url, "data:")) for address in seen.asked)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1000])
-def test_a_picture_is_chosen_on_the_page(url, browser, images, scheme, width):
-    big = Image.fromarray(images[0][1]).resize((300, 200))
-    file = io.BytesIO()
-    big.save(file, "JPEG")
-    picture = {"name": "ship.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()}
-    with visit(browser, url, width, color_scheme=scheme) as seen:
-        seen.page.set_input_files("#file", picture)
-        expect(seen.page.locator("#rows tr")).to_have_count(10)
-        assert seen.page.locator("#head th").all_inner_texts() == ["class", "ensemble", "one", "two"]
-        assert sums(seen.page) == pytest.approx([100] * 3, abs=0.6)
-        look(seen, url, f"{scheme}-{width}")
-
-
-TRANSFER = """([bytes, type]) => {
-    const data = new DataTransfer();
-    data.items.add(new File([new Uint8Array(bytes)], "dropped", {type}));
-    return data;
-}"""
-
-
-def test_a_picture_is_dropped_on_the_page(url, browser, images):
-    with visit(browser, url) as seen:
-        picture = seen.page.evaluate_handle(TRANSFER, [list(png(images[0][0])), "image/png"])
-        seen.page.dispatch_event("#drop", "drop", {"dataTransfer": picture})
-        expect(seen.page.locator("#said")).to_contain_text(re.compile(r"ensemble: \w+, [\d.]+ %"))
-        look(seen, url, "dropped")
-
-
-def test_what_is_no_picture_is_said_on_the_page(url, browser):
-    with visit(browser, url) as seen:
-        seen.page.set_input_files("#file", {"name": "cat.png", "mimeType": "image/png", "buffer": b"a cat"})
-        expect(seen.page.locator("#said")).to_contain_text("is no picture")
-        expect(seen.page.locator("#result")).to_be_hidden()
 
 
 def test_an_address_that_cannot_be_had_is_said():

@@ -14,7 +14,8 @@ from drills.files import small_model
 from pipeline import cached, promotion, verification
 from pipeline.errors import UserError
 from pipeline.locked import Broken, Locked
-from tests.tampering import CNN, FILES, MODEL, STORE, another_model, kept, replace, run_id, with_changes
+from tests.tampered import FILES, STORE
+from tests.tampering import CNN, MODEL, another_model, kept, replace, run_id, with_changes
 
 
 @pytest.fixture(autouse=True)

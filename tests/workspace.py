@@ -14,6 +14,7 @@ from mlflow.entities import Run
 
 from pipeline import pretrained, sources
 
+MODEL = "cifar10-classifier"
 PARENT = "tags.mlflow.parentRunId"
 
 
@@ -71,3 +72,10 @@ class Workspace:
         tree["models"][model]["training"] |= training
         path.write_text(yaml.safe_dump(tree, sort_keys=False))
         return before
+
+    def candidates(self) -> set[str]:
+        """Those of the registered versions, of which each has one."""
+        versions = self.client.search_model_versions(f"name = '{MODEL}'")
+        found = [version.tags["candidate"] for version in versions]
+        assert len(found) == len(set(found))
+        return set(found)

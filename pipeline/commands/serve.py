@@ -28,6 +28,8 @@ def command(address: str, host: str, port: int) -> None:
       pipeline serve --model @challenger --port 8080
     """
     import contextlib
+    import tempfile
+    from pathlib import Path
 
     from pipeline import server
 
@@ -36,12 +38,16 @@ def command(address: str, host: str, port: int) -> None:
     from pipeline import logged, registry
 
     version = registry.resolve(params.registry.model, address)
-    place, port = logged.served(version), bound.getsockname()[1]
-    url = f"http://{host}:{port}"
+    url = f"http://{host}:{bound.getsockname()[1]}"
+
+    def load() -> tuple:
+        with tempfile.TemporaryDirectory() as folder:
+            return logged.scoring(str(logged.fetch(version.source, Path(folder))))
+
     click.echo(f"{version.name} version {version.version} ({address})")
     click.echo(f"page:  {url}/")
     click.echo(f"ready: curl -s {url}/ready")
     json = "-H 'Content-Type: application/json' -d @-"
     click.echo(f"try:   pipeline payload plots/samples.png | curl -s {url}/invocations {json}")
     with contextlib.suppress(KeyboardInterrupt):  # the usual end
-        server.run(lambda: logged.scoring(place), bound, host)
+        server.run(load, bound, host)
