@@ -40,6 +40,11 @@ def describe(verdict: str, card: str) -> str:
     return whole
 
 
+def verdict(description: str) -> str:
+    """What the description of a version begins with."""
+    return description.partition("\n\n")[0]
+
+
 def _joined(begin: str, kept: dict[str, str], left_out: list[str]) -> str:
     pointer = f"\nLeft out here: {'; '.join(left_out)}. The whole card is the run's artifact `model_card.md`.\n"
     return "\n## ".join([begin, *kept.values()]) + (pointer if left_out else "")

@@ -55,7 +55,7 @@ def changed(model: str) -> int | None:
     """The number of the first entry that is not the one that the next was written after; None if there is none."""
     for number, (entry, before) in enumerate(zip(read(model), hashes(model), strict=False)):
         if entry.get(BEFORE) != before:
-            return number
+            return max(number, 1)  # nothing comes before the first
     return None
 
 

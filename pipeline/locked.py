@@ -54,9 +54,10 @@ class Locked:
 
     @classmethod
     def of_folder(cls, path: Path, md5: str) -> "Locked | None":
-        """The first one that was committed when an output was that: None if none was."""
-        for commit in reversed(git("log", "--all", "--format=%H", f"-S{md5}", "--", str(LOCK)).stdout.decode().split()):
-            if (found := cls.at(commit)).outs.get(str(path)) == md5:
+        """The last one that was committed when an output was that, so with its last evaluation; None if none was."""
+        for commit in git("log", "--all", "--format=%H", "--", str(LOCK)).stdout.decode().split():
+            content = git("show", f"{commit}:{LOCK}").stdout
+            if md5.encode() in content and (found := cls(_stages(content), commit)).outs.get(str(path)) == md5:
                 return found
         return None
 

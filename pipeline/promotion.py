@@ -21,9 +21,10 @@ ARCHIVED = "Archived"
 
 
 def history(model: str) -> list[dict]:
-    """The journal's entries, oldest first: time (UTC), who, action, from, to (versions or None), why.
+    """The journal's entries, oldest first: time (UTC), who, action, from, to (versions or None), why, evidence.
 
-    What a crash left undone is done first. An action is `promote`, `rollback`, `refuse` or `restore`.
+    What a crash left undone is done first. An action is `promote`, `rollback`, `refuse` or `restore`. `evidence`:
+    SHA-256 of what a gate decided; None if a person did.
     """
     with answering():
         return _settled(model)
@@ -49,22 +50,24 @@ def standing(model: str) -> dict[str, str | None]:
         }
 
 
-def promote(model: str, version: str, why: str, seen: list[dict], action: str = "promote") -> str | None:
+def promote(
+    model: str, version: str, why: str, seen: list[dict], evidence: str | None = None, action: str = "promote"
+) -> str | None:
     """Make a version champion; nothing happens if it is. Returns the version that was champion before.
 
-    `seen`: the history that the decision was made by. Raises UserError if there is no such version, or if someone else
-    has changed the registry since then.
+    `seen`: the history that the decision was made by. `evidence`: as in the history. Raises UserError if there is no
+    such version, or if someone else has changed the registry since then.
     """
     with answering():
         _require(model, version)
-        return _change(model, action, version, why, seen)
+        return _change(model, action, version, why, seen, evidence)
 
 
-def refuse(model: str, version: str, why: str, seen: list[dict]) -> None:
+def refuse(model: str, version: str, why: str, seen: list[dict], evidence: str | None = None) -> None:
     """Make a version the challenger that was refused: alias `challenger`, stage `Staging`. Raises as `promote`."""
     with answering():
         _require(model, version)
-        _change(model, "refuse", version, why, seen)
+        _change(model, "refuse", version, why, seen, evidence)
 
 
 def rollback(model: str, version: str | None, why: str) -> str:
@@ -79,7 +82,7 @@ def rollback(model: str, version: str | None, why: str) -> str:
             raise UserError(f"{model} had no champion before: `pipeline history` shows what there was")
     elif version not in {entry[side] for entry in seen for side in ("from", "to") if entry["action"] != "refuse"}:
         raise UserError(f"{model} version {version} was never champion: promote it instead")
-    promote(model, version, why, seen, "rollback")
+    promote(model, version, why, seen, action="rollback")
     return version
 
 
@@ -104,7 +107,7 @@ def _reigns(seen: list[dict]) -> list[str]:
     return reigns
 
 
-def _change(model: str, action: str, version: str, why: str, seen: list[dict]) -> str | None:
+def _change(model: str, action: str, version: str, why: str, seen: list[dict], evidence: str | None) -> str | None:
     current = _champion(model, seen)
     if version == current:
         return current
@@ -115,9 +118,10 @@ def _change(model: str, action: str, version: str, why: str, seen: list[dict]) -
         "from": current,
         "to": version,
         "why": why[:1000],
+        "evidence": evidence,
     }
     last = seen[-1] if seen else {}
-    if action != "refuse" or any(last.get(key) != entry[key] for key in ("action", "from", "to", "why")):
+    if action != "refuse" or any(last.get(key) != entry[key] for key in entry.keys() - {"time", "who"}):
         try:
             journal.append(model, seen, entry)
         except journal.Conflict:

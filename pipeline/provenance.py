@@ -13,6 +13,7 @@ from pipeline.locked import LOCK, Broken, Locked, git
 Line = tuple[int, str]  # how deep it is indented, and what it says
 SPLITS = [str(path) for path in (paths.TRAIN, paths.VALIDATION, paths.TEST)]
 LOADED = "registered_model_meta"  # in a store of files, MLflow writes it beside a model that is loaded by its version
+ENDED = "FINISHED"  # MLflow's status of a run that was not cut short
 SINCE = {"attempt", "resumed"}  # tags that a restored run lacks, or that change
 
 
@@ -21,7 +22,7 @@ def verify(run_id: str, depth: int, near: Locked, here: Locked) -> Iterator[Line
     run = runs.find(run_id)
     tags, link = run.data.tags, f"run {run.info.run_id}"
     yield depth, f"{link}, {run.info.run_name}, {run.info.status}"
-    if run.info.status != "FINISHED":
+    if run.info.status != ENDED:
         raise Broken(link, f"it is {run.info.status}")
     if "dvc.stage" not in tags:
         raise Broken(f"{link}, tag dvc.stage", "is missing")

@@ -1,6 +1,7 @@
 """The MLflow model registry: versions, found and made. Who of them is champion is told in promotion.py."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import tempfile
@@ -14,14 +15,14 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 from mlflow.exceptions import MlflowException
 
-from pipeline import tracking
+from pipeline import paths, tracking
 from pipeline.errors import UserError
 
 EDGE = "edge"  # alias of the small model that is exported for devices; it has no part in the history
-DECIDED = "gate.reason"  # tag, the last one that stage `promote` gives to a version
 EVIDENCE = "promotion.json"  # artifact of a version's run: what the gate decided, and by what
-# Tags: SHA-256 of that decision, and of the description.
-DECISION, DESCRIBED = "gate.sha256", "description.sha256"
+# Tags of a version that stage `promote` has registered: why, and SHA-256 of the evidence; of any: of the description.
+DECIDED, DECISION, DESCRIBED = "gate.reason", "gate.sha256", "description.sha256"
+BY_HAND = {"promote": True, "reason": "was promoted by hand", "checks": [], "evidence": {}}  # evidence of no gate
 DESCRIPTION = "CIFAR-10: uint8 images (N, 32, 32, 3) to probabilities (N, 10)"
 MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
 warnings.filterwarnings("ignore", message=".*[Mm]odel registry stages.*")  # kept in step with the alias, on purpose
@@ -34,6 +35,19 @@ def answering() -> Iterator[None]:
         yield
     except MlflowException as error:
         raise tracking.failed(error) from error
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Within the block no other experiment of this repository writes of versions, or of the exports below their runs.
+
+    If it were of the same model, tags and artifacts of both would be mixed.
+    """
+    folder = paths.shared(paths.CHECKPOINTS)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "registry.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def version_of(model: str, model_uri: str) -> ModelVersion | None:
@@ -70,16 +84,25 @@ def aliases(model: str) -> set[str]:
 
 
 def register(model: str, model_uri: str, description: str, tags: dict[str, str]) -> str:
-    """Make a logged model a version of `model`, unless it is one; set its description and tags; return its number."""
+    """Make a logged model a version of `model`, unless it is one; set its description and tags; return its number.
+
+    The tags are set in their order, last of all: the last one says that all is there.
+    """
     client = MlflowClient()
     with answering():
         if not client.search_registered_models(f"name = '{model}'"):
             client.create_registered_model(model, description=DESCRIPTION)
         known = version_of(model, model_uri) or mlflow.register_model(model_uri, model, tags={"model_uri": model_uri})
-        for key, value in (tags | {DESCRIBED: digest(description)}).items():
-            client.set_model_version_tag(model, known.version, key, value)
         client.update_model_version(model, known.version, description)
+        for key, value in ({DESCRIBED: digest(description)} | tags).items():
+            client.set_model_version_tag(model, known.version, key, value)
     return str(known.version)
+
+
+def measured(run_id: str, figure: str) -> list[float]:
+    """What a metric of a run was, each time that it was logged."""
+    with answering():
+        return [point.value for point in MlflowClient().get_metric_history(run_id, figure)]
 
 
 def evidence(run_id: str) -> dict | None:

@@ -8,8 +8,8 @@ from pipeline import card, cifar10, logged, model_file, paths, promotion, regist
 from pipeline.errors import UserError
 from pipeline.files import RESTORE, checksum, read_json
 
-RECEIPT = ("run_id", "name", "experiment", "started", "params", "metrics", "tags", "fingerprint")
-DECISION = ("model", "version", "candidate", "description", "tags", "alias", "champion", "gate")
+RECEIPT_KEYS = ("run_id", "name", "experiment", "started", "params", "metrics", "tags", "fingerprint")
+DECISION_KEYS = ("model", "version", "candidate", "description", "tags", "alias", "champion", "gate")
 
 
 def restore() -> list[str]:
@@ -19,9 +19,9 @@ def restore() -> list[str]:
     """
     names = [*read_json(paths.ENSEMBLE / "run.json", "architectures")["architectures"], "ensemble"]
     receipts = {name: _receipt(paths.candidate(name) / "run.json") for name in names}
-    decision = read_json(paths.REGISTRY, *DECISION) if paths.REGISTRY.exists() else None
+    decision = read_json(paths.REGISTRY, *DECISION_KEYS) if paths.REGISTRY.exists() else None
     trained = {name: receipt for name, receipt in receipts.items() if receipt["status"] != "skipped"}
-    done = []
+    done, told = [], [receipt["run_id"] for receipt in trained.values()]
     for name, receipt in trained.items():
         known = runs.look_for(receipt["run_id"])
         if known is None:
@@ -31,12 +31,23 @@ def restore() -> list[str]:
     if paths.EDGE.exists():
         exported, edge = read_json(paths.EXPORTED), read_json(paths.EDGE, "model", "candidate", "version")
         done += shipping.restore(exported, edge, trained)
+        told += [row["run_id"] for row in exported]
+    for run_id in told:
+        _end(run_id)
     return done
+
+
+def _end(run_id: str) -> None:
+    """End a run that was told whole by a restoration that was killed before it could do so."""
+    run = runs.look_for(run_id)
+    if run and runs.RESTORED in run.data.tags and run.info.status == "RUNNING":
+        with runs.resume(run_id, "restored"):
+            pass
 
 
 def _receipt(path: Path) -> dict:
     skipped = read_json(path, "status")["status"] == "skipped"
-    return read_json(path, "status", *(() if skipped else RECEIPT))
+    return read_json(path, "status", *(() if skipped else RECEIPT_KEYS))
 
 
 def _history(path: Path) -> list[dict]:
@@ -97,15 +108,15 @@ def _restore_version(decision: dict, receipts: dict[str, dict]) -> str:
         return f"registry: {model} version {known.version} is there"
     tags = decision["tags"] | {"run_id": run.info.run_id, "restored.version": decision["version"]}
     description = card.describe(decision["description"], paths.MODEL_CARD.read_text())
-    version = registry.register(model, address, description, tags)
     for file in (paths.MODEL_CARD, paths.PAGE):
         tracking.log_file(file, run.info.run_id)
     tracking.log_json(registry.EVIDENCE, decision["gate"], run.info.run_id)
-    why = f"restored from files, where it was version {decision['version']}"
-    if decision["gate"]["promote"]:
-        promotion.promote(model, version, why, seen, "restore")
+    version = registry.register(model, address, description, tags)
+    why, evidence = f"restored from files, where it was version {decision['version']}", tags.get(registry.DECISION)
+    if decision["alias"] == promotion.CHAMPION:
+        promotion.promote(model, version, why, seen, evidence, "restore")
     else:
-        promotion.refuse(model, version, why, seen)
+        promotion.refuse(model, version, why, seen, evidence)
     if decision["champion"] and promotion.champion(model) is None:
         elsewhere = (
             f"champion {decision['champion']} is of another commit: check that out, `dvc checkout`, restore there, too"

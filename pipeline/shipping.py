@@ -1,26 +1,11 @@
 """What was exported, told to MLflow: a child run for each variant, and the version that has the alias `edge`."""
 
-import contextlib
-import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline import card, lineage, logged, parity, paths, registry, runs, tracking
 
 STAGE = "export"
-
-
-@contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Within the block no other experiment of this repository tells MLflow of exports.
-
-    If it were of the same model, it would replace a run that is being written.
-    """
-    folder = paths.shared(paths.CHECKPOINTS) / STAGE
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def log(row: dict, parent: str, restored: str | None = None) -> str:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import journal, logged, model_file, paths, promotion, provenance, registry, runs
+from pipeline import journal, logged, model_file, paths, promotion, provenance, registry, runs, versions
 from pipeline.errors import UserError
 from pipeline.locked import LOCK, Broken, Locked, git
 from pipeline.provenance import Line
@@ -55,6 +55,8 @@ def _run(run_id: str, model: str, here: Locked) -> Iterator[Line]:
     if exported := run.data.tags.get(PARENT):
         link = f"run {run_id}"
         yield 0, f"{link}, {run.info.run_name}, {run.info.status}: of the model of run {exported}"
+        if run.info.status != provenance.ENDED:
+            raise Broken(link, f"it is {run.info.status}")
         if runs.find(exported).data.tags.get("model.fingerprint") != run.data.tags.get("fingerprint"):
             raise Broken(f"{link}, tag fingerprint", f"it is not that of run {exported}")
         run_id = exported
@@ -68,9 +70,9 @@ def _file(path: Path, model: str, here: Locked) -> Iterator[Line]:
         raise UserError(f"{path} does not exist: name a .keras file")
     fingerprint = model_file.fingerprint(path)
     yield 0, f"{path}: fingerprint {fingerprint}"
-    found = logged.runs_of(fingerprint)
+    found = [run for run in logged.runs_of(fingerprint) if run.info.status == provenance.ENDED]
     if not found:
-        raise Broken(str(path), "the store has no run with a model of this fingerprint")
+        raise Broken(str(path), "the store has no finished run with a model of this fingerprint")
     for run in found:
         yield from provenance.verify(run.info.run_id, 1, here, here)
         yield from _versions(run.info.run_id, model)
@@ -116,11 +118,12 @@ def _version(version, here: Locked) -> Iterator[Line]:
 
 
 def _figures(version, run, link: str) -> Iterator[str]:
-    """The figures among the version's tags are those of its run."""
-    for key, metric in run.data.metrics.items():
-        if version.tags.get(key, f"{metric:.6f}") != f"{metric:.6f}":
-            raise Broken(f"{link}, tag {key}", f"{version.tags[key]}, but its run has {metric:.6f}")
-    yield from ()
+    """The figures among the version's tags are those that its run had when it was decided on."""
+    told = {key: figure for key, figure in version.tags.items() if key in run.data.metrics}
+    for key, figure in told.items():
+        if figure not in map(versions.said, registry.measured(run.info.run_id, key)):
+            raise Broken(f"{link}, tag {key}", f"{figure}, but its run has {versions.said(run.data.metrics[key])}")
+    yield f"{len(told)} figures"
 
 
 def _evidence(version, run, link: str) -> Iterator[str]:
@@ -130,7 +133,16 @@ def _evidence(version, run, link: str) -> Iterator[str]:
         return
     if decision is None or registry.digest(decision) != recorded:
         raise Broken(f"{link}, artifact {registry.EVIDENCE}", f"it is not that of tag {registry.DECISION}")
+    if decision != registry.BY_HAND:
+        _require_entry(version, link)
     yield f"gate: {decision['reason']}"
+
+
+def _require_entry(version, link: str) -> None:
+    """The history has the decision that the version tells of."""
+    entered = [entry.get("evidence") for entry in journal.read(version.name) if entry["to"] == str(version.version)]
+    if version.tags.get(registry.DECISION) not in entered:
+        raise Broken(f"{link}, tag {registry.DECISION}", "the history has no such decision: `dvc repro` ends one")
 
 
 def _commit(version, run, link: str) -> Iterator[str]:
@@ -145,9 +157,12 @@ def _commit(version, run, link: str) -> Iterator[str]:
 
 def _decision(version, here: Locked, link: str) -> Iterator[Line]:
     """What registry.json says: of this version all that the version does, and of the history how it was then."""
-    if not paths.REGISTRY.is_file():
-        raise Broken(str(paths.REGISTRY), f"it is missing: `git checkout {paths.REGISTRY}`, or `dvc repro`")
     recorded = here.outs.get(str(paths.REGISTRY))
+    if not paths.REGISTRY.is_file():
+        if recorded is None:
+            yield 1, f"{paths.REGISTRY}: nothing was decided here"
+            return
+        raise Broken(str(paths.REGISTRY), f"it is missing: `git checkout {paths.REGISTRY}`, or `dvc repro`")
     if recorded is None:
         raise Broken(f"{LOCK}, promote", "there is no such stage")
     if (found := here.md5(paths.REGISTRY, recorded)[0]) != recorded:
@@ -156,7 +171,8 @@ def _decision(version, here: Locked, link: str) -> Iterator[Line]:
     if entry := journal.changed(version.name):
         raise Broken(f"{version.name}, history", f"entry {entry} is not what it was when the next one was written")
     history, known = decision.get("history", {}), dict(enumerate(journal.hashes(version.name)))
-    ours = decision.get("model_uri") in [other.tags.get("model_uri") for other in registry.versions(version.name)]
+    made = runs.look_for(str(decision.get("run_id")))
+    ours = made is not None and made.info.run_id == decision["run_id"]
     if ours and known.get(history.get("entries")) != history.get("sha256"):
         raise Broken(f"{version.name}, history", f"entry {history.get('entries')} is not that of {paths.REGISTRY}")
     yield 1, f"history: {len(known) - 1} entries{'' if ours else f'; {paths.REGISTRY} was written by another store'}"
@@ -164,12 +180,16 @@ def _decision(version, here: Locked, link: str) -> Iterator[Line]:
     if told.get(logged.FINGERPRINT) != version.tags[logged.FINGERPRINT]:
         yield 1, f"{paths.REGISTRY} tells of version {decision.get('version')}"
         return
+    if told.get(registry.DECISION) != version.tags.get(registry.DECISION):
+        _require_entry(version, link)
+        yield 1, f"{paths.REGISTRY} tells of a decision before"
+        return
     for key, value in told.items():
         if version.tags.get(key) != value and not (restored and key == "run_id"):
             raise Broken(f"{link}, tag {key}", f"{version.tags.get(key)}, {value} in {paths.REGISTRY}")
     if not version.description.startswith(str(decision.get("description"))):
         raise Broken(f"{link}, description", f"it does not begin as {paths.REGISTRY} says")
-    if registry.digest(decision.get("gate")) != version.tags.get(registry.DECISION):
+    if registry.digest(decision.get("gate")) != told.get(registry.DECISION):
         raise Broken(f"{paths.REGISTRY}, gate", f"it is not what {link} says")
     yield from provenance.files(["promote"], 1, here)
 

@@ -3,7 +3,13 @@
 from pipeline import lineage, logged, paths
 from pipeline.files import checksum
 
+OWN = ("candidate", "run_id", logged.FINGERPRINT, logged.VALIDATION)  # tags: whose model it is
 TESTED = ("accuracy", "top3", "nll", "ece", "macro_f1")
+
+
+def said(value: float) -> str:
+    """A figure, as a version's tags have it."""
+    return f"{value:.6f}"
 
 
 def tags(name: str, run_id: str, receipt: dict, figures: dict, metric: str) -> dict[str, str]:
@@ -16,7 +22,7 @@ def tags(name: str, run_id: str, receipt: dict, figures: dict, metric: str) -> d
         "run_id": run_id,
         **{tag: receipt["tags"][tag] for tag in (logged.FINGERPRINT, logged.VALIDATION)},
         "params.sha256": checksum(paths.PARAMS),
-        f"validation_{metric}": f"{figures['validation'][metric]:.6f}",
-        **{f"test_{figure}": f"{figures['test'][figure]:.6f}" for figure in TESTED},
+        f"validation_{metric}": said(figures["validation"][metric]),
+        **{f"test_{figure}": said(figures["test"][figure]) for figure in TESTED},
         **lineage.git(),
     }

@@ -112,6 +112,16 @@ def small(tmp_path_factory, raw) -> Workspace:
     return made
 
 
+@pytest.fixture
+def inside(small, monkeypatch) -> None:
+    """The small workspace is the current folder, and its store is the one that is asked."""
+    monkeypatch.chdir(small.folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    mlflow.set_tracking_uri(small.store)
+    for path in Path().glob("mlruns/artifacts/models/*/artifacts/**/*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory, raw) -> Workspace:
     """A workspace in which the whole graph was run, for two networks; there are no weights for the others."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from pipeline import journal, promotion
+from pipeline import journal, promotion, registry
 from pipeline.locked import Locked
 from tests.tampering import (
     CNN,
@@ -13,6 +13,7 @@ from tests.tampering import (
     another_version,
     append,
     artifact,
+    decide_otherwise,
     execute,
     logged,
     replace,
@@ -171,6 +172,16 @@ FILES = {
         lambda: artifact("promotion.json"),
         with_changes(lambda decision: decision["evidence"].clear()),
         "version 1, artifact promotion.json",
+    ),
+    "the gate's evidence, with its tag": (
+        lambda: artifact("promotion.json"),
+        lambda path: decide_otherwise(path, {"promote": True, "reason": "because", "checks": [], "evidence": {}}),
+        "version 1, tag gate.sha256: the history has no such decision",
+    ),
+    "the gate's evidence, as if a person had decided": (
+        lambda: artifact("promotion.json"),
+        lambda path: decide_otherwise(path, registry.BY_HAND),
+        "version 1, tag gate.sha256: the history has no such decision",
     ),
     "registry.json, of which the tags are gone": (
         lambda: "registry.json",

@@ -10,7 +10,7 @@ import yaml
 from mlflow import MlflowClient
 
 from drills.files import small_model
-from pipeline import promotion
+from pipeline import promotion, registry
 
 MODEL = "cifar10-classifier"
 CNN = "models/custom_cnn"
@@ -50,6 +50,12 @@ def set_tag(key: str, value: str, name: str = "ensemble") -> None:
 def version_tag(key: str, value: str) -> Callable[[], None]:
     """Sets a tag of the version."""
     return lambda: MlflowClient().set_model_version_tag(MODEL, "1", key, value)
+
+
+def decide_otherwise(path: str, decision: dict) -> None:
+    """Puts another decision in the place of the gate's, as the champion's version and its run have it."""
+    Path(path).write_text(json.dumps(decision))
+    version_tag(registry.DECISION, registry.digest(decision))()
 
 
 def another_version() -> str:

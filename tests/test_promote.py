@@ -5,23 +5,19 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import pytest
 
 from drills import files
-from pipeline import gate, params, promotion, registry, runs
+from pipeline import gate, params, promotion, registry, runs, versions
 from pipeline.errors import UserError
 from pipeline.stages import promote
 from tests.tampering import MODEL, artifact, execute, kept
 
 
 @pytest.fixture(autouse=True)
-def here(small, monkeypatch) -> Iterator[None]:
+def here(inside) -> Iterator[None]:
     """A workspace whose champion is its network; what is changed in its store is put back."""
-    monkeypatch.chdir(small.folder)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    mlflow.set_tracking_uri(small.store)
     with kept(artifact("validation.npy"), artifact(registry.EVIDENCE)):
         yield
 
@@ -84,19 +80,26 @@ def test_a_champion_that_cannot_be_compared_with_stays(what, record_property):
 def test_another_decision_than_the_one_that_was_recorded_stops_the_stage(record_property):
     champion, path = promotion.champion(MODEL), Path(artifact(registry.EVIDENCE))
     decision = json.loads(path.read_text())
-    assert promote.recorded(champion.run_id, champion) == decision
+    tags = {key: champion.tags[key] for key in versions.OWN}
+    assert promote.recorded(champion, tags) == decision
     path.write_text(json.dumps(decision | {"reason": "because"}))
     with pytest.raises(UserError, match=r"promotion\.json of its run is not what was recorded") as caught:
-        promote.recorded(champion.run_id, champion)
+        promote.recorded(champion, tags)
     record_property("seen", str(caught.value))
+    path.unlink()
+    with pytest.raises(UserError, match=r"promotion\.json of its run is not what was recorded"):
+        promote.recorded(champion, tags)
+    with pytest.raises(UserError, match="tag candidate is not what was recorded"):
+        promote.recorded(champion, tags | {"candidate": "another"})
 
 
-def test_a_refused_version_that_was_promoted_by_hand_keeps_its_evidence():
-    champion, path = promotion.champion(MODEL), Path(artifact(registry.EVIDENCE))
-    refused = json.loads(path.read_text()) | {"promote": False, "reason": "worse"}
-    path.write_text(json.dumps(refused))
-    champion.tags[registry.DECISION] = registry.digest(refused)
-    decision = promote.recorded(champion.run_id, champion)
-    assert decision == refused | {"promote": True, "reason": "was promoted by hand"}
-    champion.tags[registry.DECISION] = registry.digest(decision)  # and then the process was killed
-    assert promote.recorded(champion.run_id, champion) == decision
+def test_a_champion_that_wins_again_stays_as_it_was_registered(small):
+    before, files = promotion.champion(MODEL), [Path(path) for path in ("registry.json", "reports/model_card.md")]
+    contents, seen = [path.read_bytes() for path in files], promotion.history(MODEL)
+    small.git("commit", "--quiet", "--allow-empty", "-m", "Another commit")
+    with kept(*map(str, files)):
+        promote.main()
+        assert [path.read_bytes() for path in files] == contents
+    after = promotion.champion(MODEL)
+    assert (after.tags, after.description) == (before.tags, before.description)
+    assert promotion.history(MODEL) == seen

@@ -142,6 +142,14 @@ def test_each_entry_tells_of_the_one_before_it(versions):
     assert journal.changed(MODEL) is None
 
 
+def test_a_first_entry_that_was_written_otherwise_is_found(versions, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "BEFORE", "another key")
+        promote("1")
+    promote("2")
+    assert journal.changed(MODEL) == 1
+
+
 @pytest.mark.fault("three processes that promote at once")
 def test_of_several_who_promote_at_once_one_wins_and_the_others_are_told(versions):
     code = CONNECT + (

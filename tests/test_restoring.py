@@ -153,6 +153,13 @@ def test_what_was_begun_is_begun_anew(colleague):
     assert half.info.run_id not in [model.source_run_id for model in models]
 
 
+@pytest.mark.fault("a restoration that is killed before it ends a run")
+def test_a_run_that_was_told_whole_is_ended(colleague):
+    colleague.client.update_run(run(colleague, "ensemble").info.run_id, "RUNNING")
+    assert colleague.pipeline("restore").returncode == 0
+    assert run(colleague, "ensemble").info.status == "FINISHED"
+
+
 def test_a_restored_run_in_which_the_evaluation_failed_is_there_still(colleague):
     receipt, found = colleague.read("models/custom_cnn/run.json"), run(colleague, "custom_cnn")
     colleague.client.update_run(found.info.run_id, "FAILED")

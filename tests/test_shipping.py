@@ -103,11 +103,11 @@ def test_telling_again_replaces_the_child_and_no_other(parents):
 def test_of_several_who_tell_of_the_same_model_at_once_the_last_ones_run_stays(parents):
     parent = parents["custom_cnn"]
     code = (
-        "import json, sys\nfrom pipeline import errors, params, shipping, tracking\n"
+        "import json, sys\nfrom pipeline import errors, params, registry, shipping, tracking\n"
         "def main():\n"
         "    tracking.connect(params.load())\n"
         "    for _ in range(5):\n"
-        "        with shipping.alone():\n"
+        "        with registry.alone():\n"
         "            shipping.log(json.loads(sys.argv[1]), sys.argv[2])\n"
         "errors.run(main)\n"
     )

@@ -7,24 +7,17 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow
 import pytest
+from mlflow import MlflowClient
 
 from drills.files import small_model
-from pipeline import cached, promotion, verification
+from pipeline import promotion, verification
 from pipeline.errors import UserError
 from pipeline.locked import Broken, Locked
 from tests.tampered import FILES, STORE
-from tests.tampering import CNN, MODEL, another_model, kept, replace, run_id, with_changes
+from tests.tampering import CNN, MODEL, another_model, kept, replace, run_id, with_changes, without_stage
 
-
-@pytest.fixture(autouse=True)
-def here(small, monkeypatch):
-    monkeypatch.chdir(small.folder)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    mlflow.set_tracking_uri(small.store)
-    for path in Path().glob("mlruns/artifacts/models/*/artifacts/**/*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
+pytestmark = pytest.mark.usefixtures("inside")
 
 
 def lines(*subjects: str) -> list[str]:
@@ -153,51 +146,24 @@ def test_what_can_be_computed_again_may_be_missing_and_other_things_may_not(tmp_
             lines("ensemble")
 
 
-@pytest.fixture
-def replaced(small) -> Iterator[str]:
-    """The id of a run whose outputs, recorded in a commit, another training has replaced."""
-    before, old = Path("dvc.lock").read_bytes(), run_id("custom_cnn")
-    small.git("add", "--all")
-    small.git("commit", "--quiet", "--allow-empty", "-m", "What the run left")
+def test_an_exports_run_that_did_not_end_is_a_broken_link(small):
+    export = next(iter(small.exports(run_id("custom_cnn")).values()))
     with kept():
-        again = small.dvc("repro", "--single-item", "--force", "train@custom_cnn")
-        assert again.returncode == 0, again.stderr
-        yield old
-    Path("dvc.lock").write_bytes(before)
-    assert small.dvc("checkout", "--force").returncode == 0
-    small.git("checkout", "--", ".")
+        MlflowClient().set_terminated(export.info.run_id, "FAILED")
+        with pytest.raises(Broken, match=f"run {export.info.run_id}: it is FAILED"):
+            lines(export.info.run_id)
 
 
-def test_a_run_whose_files_were_replaced_is_verified_with_those_of_its_time(replaced, small, tmp_path):
-    new, now = run_id("custom_cnn"), Path("dvc.lock").read_bytes()
-    commit = small.git("log", "--reverse", "--format=%H", "dvc.lock").split()[0]
-    told = "\n".join(lines(replaced))
-    assert f"its files were replaced since; by dvc.lock of commit {commit}" in told
-    assert f"out {CNN} " in told
-    assert "in DVC's cache" in told
-    assert (
-        f"out plots/history/custom_cnn.csv {Locked.at(commit).outs['plots/history/custom_cnn.csv']}, in commit" in told
-    )
-
-    model = cached.files(Locked.at(commit).outs[CNN])["model.keras"]
-    model.chmod(0o644)
-    small_model(tmp_path / "another.keras")
-    with kept(str(model)):
-        model.write_bytes((tmp_path / "another.keras").read_bytes())
-        with pytest.raises(Broken, match=f"out {CNN}: it has MD5"):
-            lines(replaced)
-
-    Path("dvc.lock").write_bytes(small.git("show", "HEAD:dvc.lock").encode())  # now the new run is of no dvc.lock
-    assert small.dvc("checkout", "--force").returncode == 0
-    told = "\n".join(lines(new))
-    assert "its files were replaced since; by its tags" in told
-    assert f"out {CNN} " in told
-    Path("dvc.lock").write_bytes(now)
+def test_a_clone_in_which_nothing_was_decided_says_so():
+    with kept("registry.json", "dvc.lock"):
+        Path("registry.json").unlink()
+        without_stage("promote")("dvc.lock")
+        assert "registry.json: nothing was decided here" in lines("@champion")
 
 
 def test_a_model_that_no_run_made_is_said_to_be_one(tmp_path):
     small_model(tmp_path / "foreign.keras")
-    with pytest.raises(Broken, match="the store has no run with a model of this fingerprint"):
+    with pytest.raises(Broken, match="the store has no finished run with a model of this fingerprint"):
         lines(str(tmp_path / "foreign.keras"))
 
 

@@ -51,7 +51,7 @@ def main() -> None:
             row = {"role": role, "candidate": name, "format": variant.format, "precision": variant.precision}
             row |= {"file": ship(file, name) if judged["shipped"] else None} | judged
             row |= {"fingerprint": receipts[name]["fingerprint"]} | lineage.git()
-            with shipping.alone():
+            with registry.alone():
                 rows.append(row | {"run_id": shipping.log(row, parents[name].info.run_id)})
             print(f"{name}, {variant.format} {variant.precision}: {said(row)}")
     write_json(paths.EXPORTED, rows)
@@ -139,7 +139,7 @@ def name_edge(
     tags = versions.tags(name, run.info.run_id, receipt, figures, metric)
     tags |= {"edge.reason": reason, "edge.shipped": files}
     address = logged.model_uri(run)
-    with shipping.alone():
+    with registry.alone():
         version = shipping.register(model, name, address, run.info.run_id, description, tags)
     return told | {"version": version, "model_uri": address, "description": description, "tags": tags}
 

@@ -27,6 +27,10 @@ from pipeline.schema import Params
 
 SPLIT = "dep.data/validation"  # tag of a run: hash of the images that decide
 PROBABILITIES = "validation.npy"  # artifact of a run
+VERDICTS = {
+    True: (promotion.CHAMPION, promotion.promote, "promoted"),
+    False: (promotion.CHALLENGER, promotion.refuse, "refused"),
+}
 
 
 def main() -> None:
@@ -35,78 +39,102 @@ def main() -> None:
     metric = params.registry.metric
     scores = {name: figures["validation"][metric] for name, figures in metrics.items()}
     winner = (max if metric == "accuracy" else min)(scores, key=scores.get)
-    folder = paths.candidate(winner)
-    receipt = read_json(folder / "run.json")
-
     tracking.connect(params)
-    run = runs.find(receipt["run_id"])
-    run_id, model_uri = run.info.run_id, logged.model_uri(run)
-    model = params.registry.model
-    seen, champion = promotion.history(model), promotion.champion(model)
-    if champion and champion.tags.get("model_uri") == model_uri:
-        decision = recorded(run_id, champion)
-    else:
-        cost = metrics[winner]["cost"]
-        if checksum(folder / PROBABILITIES) != receipt["tags"].get(logged.VALIDATION):
-            raise errors.UserError(
-                f"{folder}/{PROBABILITIES} is not that of its run.json: `dvc checkout` brings it back"
-            )
-        probabilities = np.load(folder / PROBABILITIES)
-        challenger = gate.Candidate(winner, probabilities, cost["size_mb"], cost["seconds_per_1000_images"])
-        decision = decide(challenger, run, champion, len(scores), params)
+    with registry.alone(), registry.answering():
+        outcome = challenge(winner, metrics[winner], scores, params)
+    write_json(paths.REGISTRY, outcome)
+    print(f"{outcome['model']} version {outcome['version']}: {outcome['description']}")
 
-    test = metrics[winner]["test"]
-    tags = versions.tags(winner, run_id, receipt, metrics[winner], metric)
-    tags |= {registry.DECISION: registry.digest(decision), registry.DECIDED: decision["reason"]}
-    verdict = "promoted" if decision["promote"] else "refused"
-    sentence = (
-        f"{winner}: best validation {metric} ({scores[winner]:.4f}) of {len(scores)} candidates; {verdict}: "
-        f"{decision['reason']}. Test accuracy {test['accuracy']:.4f}, "
-        f"95 % interval {test['accuracy_low']:.4f} to {test['accuracy_high']:.4f}, which decided nothing."
-    )
-    alias = promotion.CHAMPION if decision["promote"] else promotion.CHALLENGER
-    text = card.render(facts.collect(winner, f"models:/{model}@{alias}", decision))
+
+def challenge(winner: str, figures: dict, scores: dict[str, float], params: Params) -> dict:
+    """Have the winner registered as the gate says, and return what paths.REGISTRY is to hold.
+
+    The champion was decided on before, and its version stays as it is. `figures`: the winner's metrics file. `scores`:
+    what decided who challenges, by candidate.
+    """
+    model, metric = params.registry.model, params.registry.metric
+    receipt = read_json(paths.candidate(winner) / "run.json")
+    run = runs.find(receipt["run_id"])
+    model_uri, tags = logged.model_uri(run), versions.tags(winner, run.info.run_id, receipt, figures, metric)
+    seen, champion = promotion.history(model), promotion.champion(model)
+    reigns = champion is not None and champion.tags.get("model_uri") == model_uri
+    if reigns and registry.DECIDED in champion.tags:
+        decision, version = recorded(champion, tags), str(champion.version)
+        write_card(winner, model, decision, promotion.CHAMPION)
+    else:
+        if reigns:  # the edge model, say
+            decision = registry.BY_HAND
+        else:
+            decision = decide(contender(winner, figures["cost"], receipt), run, champion, len(scores), params)
+        alias, act, verdict = VERDICTS[decision["promote"]]
+        write_card(winner, model, decision, alias)
+        test = figures["test"]
+        sentence = (
+            f"{winner}: best validation {metric} ({scores[winner]:.4f}) of {len(scores)} candidates; {verdict}: "
+            f"{decision['reason']}. Test accuracy {test['accuracy']:.4f}, 95 % interval {test['accuracy_low']:.4f} to "
+            f"{test['accuracy_high']:.4f}, which decided nothing."
+        )
+        tags |= {registry.DECISION: registry.digest(decision), registry.DECIDED: decision["reason"]}
+        tracking.log_file(paths.MODEL_CARD, run.info.run_id)
+        tracking.log_json(registry.EVIDENCE, decision, run.info.run_id)
+        description = card.describe(sentence, paths.MODEL_CARD.read_text())
+        version = registry.register(model, model_uri, description, tags)
+        act(model, version, decision["reason"], seen, tags[registry.DECISION])
+    found = registry.resolve(model, version)
+    kept = {key: found.tags[key] for key in (*tags, registry.DECISION, registry.DECIDED) if key in found.tags}
+    return told(found, kept, decision) | {"decided_by": f"validation {metric}", "candidates": scores}
+
+
+def contender(name: str, cost: dict, receipt: dict) -> gate.Candidate:
+    """The winner, as the gate compares it. Raises UserError if its probabilities are not those of its receipt."""
+    path = paths.candidate(name) / PROBABILITIES
+    if checksum(path) != receipt["tags"].get(logged.VALIDATION):
+        raise errors.UserError(f"{path} is not that of its run.json: `dvc checkout` brings it back")
+    return gate.Candidate(name, np.load(path), cost["size_mb"], cost["seconds_per_1000_images"])
+
+
+def write_card(name: str, model: str, decision: dict, alias: str) -> None:
+    """Write the model card of what will have the alias."""
+    text = card.render(facts.collect(name, f"models:/{model}@{alias}", decision))
     with replacing(paths.MODEL_CARD) as temporary:
         temporary.write_text(text)
-    tracking.log_file(paths.MODEL_CARD, run_id)
-    version = registry.register(model, model_uri, card.describe(sentence, text), tags)
-    tracking.log_json(registry.EVIDENCE, decision, run_id)
-    (promotion.promote if decision["promote"] else promotion.refuse)(model, version, decision["reason"], seen)
-    entries, champion = promotion.history(model), promotion.champion(model)
-    outcome = {
+
+
+def told(version, tags: dict[str, str], decision: dict) -> dict:
+    """What the files are to have of a version and of the history, so that a lost store can be told it again."""
+    model, champion = version.name, promotion.champion(version.name)
+    entries, reigns = promotion.history(model), champion and champion.version == version.version
+    return {
         "model": model,
-        "version": version,
-        "candidate": winner,
-        "run_id": run_id,
-        "model_uri": model_uri,
-        "stage": promotion.PRODUCTION if decision["promote"] else promotion.STAGING,
-        "alias": alias,
+        "version": str(version.version),
+        "candidate": version.tags["candidate"],
+        "run_id": version.run_id,
+        "model_uri": version.tags["model_uri"],
+        "stage": version.current_stage,
+        "alias": promotion.CHAMPION if reigns else promotion.CHALLENGER,
         "champion": champion and str(champion.version),
         "previous": promotion.previous(entries),
         "history": {"entries": len(entries), "sha256": journal.hashes(model)[len(entries)]},
-        "description": sentence,
+        "description": card.verdict(version.description),
         "tags": tags,
-        "decided_by": f"validation {metric}",
-        "candidates": scores,
-        "test": {"challenger": test["accuracy"], "champion": tested(champion)},
+        "test": {"challenger": tested(version), "champion": tested(champion)},
         "gate": decision,
     }
-    write_json(paths.REGISTRY, outcome)
-    print(f"{model} version {version}: {sentence}")
 
 
-def recorded(run_id: str, champion) -> dict:
-    """What was decided when this run's model, the champion, was its challenger.
+def recorded(champion, tags: dict[str, str]) -> dict:
+    """What was decided when the champion was challenger.
 
-    Raises UserError if the store has something else by now.
+    Raises UserError if its run has something else by now, or if the version says of whose model it is something else
+    than `tags`.
     """
-    decision = registry.evidence(run_id) or {"promote": False, "checks": [], "evidence": {}}
-    by_hand = decision | {"promote": True, "reason": "was promoted by hand"}
-    # The tag comes first: the process may have been killed before the artifact was written.
-    known = [registry.digest(decision), registry.digest(by_hand)]
-    if champion.tags.get(registry.DECISION, known[0]) not in known:
-        raise changed(champion, registry.EVIDENCE)
-    return decision if decision["promote"] else by_hand
+    for key in versions.OWN:
+        if champion.tags.get(key) != tags[key]:
+            raise changed(champion, f"tag {key}")
+    decision = registry.evidence(champion.run_id)
+    if decision is None or registry.digest(decision) != champion.tags.get(registry.DECISION):
+        raise changed(champion, f"{registry.EVIDENCE} of its run")
+    return decision
 
 
 def decide(challenger: gate.Candidate, challengers_run, champion, rivals: int, params: Params) -> dict:
@@ -132,23 +160,23 @@ def decide(challenger: gate.Candidate, challengers_run, champion, rivals: int, p
         if found is None:
             return gate.incomparable(f"the run of version {champion.version} has no {PROBABILITIES}")
         if checksum(found) != champion.tags[logged.VALIDATION]:
-            raise changed(champion, PROBABILITIES)
+            raise changed(champion, f"{PROBABILITIES} of its run")
         probabilities = np.load(found)
     if probabilities.shape != challenger.probabilities.shape:
         return gate.incomparable(f"the run of version {champion.version} has probabilities of other images")
     return gate.decide(challenger, gate.Candidate(champion.tags["candidate"], probabilities, *cost), labels, *others)
 
 
-def changed(champion, name: str) -> errors.UserError:
+def changed(champion, what: str) -> errors.UserError:
     return errors.UserError(
-        f"{champion.name} version {champion.version}, the champion: {name} of its run is not what was recorded: put it "
-        "back, or make another version the champion with `pipeline promote`"
+        f"{champion.name} version {champion.version}, the champion: {what} is not what was recorded: put it back, "
+        "or make another version the champion with `pipeline promote`"
     )
 
 
-def tested(champion) -> float | None:
-    """The champion's test accuracy, as its version says."""
-    return float(champion.tags["test_accuracy"]) if champion and "test_accuracy" in champion.tags else None
+def tested(version) -> float | None:
+    """The test accuracy, as a version says it."""
+    return float(version.tags["test_accuracy"]) if version and "test_accuracy" in version.tags else None
 
 
 if __name__ == "__main__":
