@@ -25,8 +25,8 @@ report: $(INSTALLED) ## make the page with all results, reports/report.html, and
 smoke: $(INSTALLED) ## the whole graph on 2,000 training and 1,000 test images, in a workspace of its own (.smoke)
 	python -m pipeline.smoke
 
-test: $(INSTALLED) ## run the tests
-	python -m pytest
+test: $(INSTALLED) ## run the tests, two at a time
+	python -m pytest --numprocesses 2 --dist loadgroup
 
 drill: $(INSTALLED) ## inject faults: kills, hostile files, bad servers, races; a line for each
 	@python -m drills

@@ -119,7 +119,8 @@ def _receipts(name: str, run, locked: Locked, link: str) -> Iterator[str]:
             for key, value in receipt.get(what, {}).items():
                 if stored.get(key) != value and key not in since:
                     told = f"{link}, {what.removesuffix('s')} {key}"
-                    raise Broken(told, f"{stored.get(key)} in the store, {value} in {path}")
+                    cure = "; `pipeline restore` tells the store" if path.is_relative_to(paths.PREDICTIONS) else ""
+                    raise Broken(told, f"{stored.get(key)} in the store, {value} in {path}{cure}")
         yield f"receipt {path}"
     recorded = locked.stages[run.data.tags["dvc.stage"]].get("params", {}).get(str(paths.PARAMS), {})
     flat = tracking.flatten({key.removeprefix(f"models.{name}."): value for key, value in recorded.items()})

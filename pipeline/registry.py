@@ -14,8 +14,9 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from pipeline import paths, tracking
+from pipeline import logged, paths, tracking
 from pipeline.errors import UserError
 
 EDGE = "edge"  # alias of the small model that is exported for devices; it has no part in the history
@@ -99,10 +100,41 @@ def register(model: str, model_uri: str, description: str, tags: dict[str, str])
     return str(known.version)
 
 
+def reopen(model: str, model_uri: str) -> None:
+    """Take from the version of a logged model, if there is one, what says that it was decided on."""
+    known = version_of(model, model_uri)
+    if known and DECIDED in known.tags:
+        with answering():
+            MlflowClient().delete_model_version_tag(model, str(known.version), DECIDED)
+
+
+def by_hand(version: ModelVersion) -> bool:
+    """Whether a version says that a person has promoted it, and no gate has decided."""
+    return version.tags.get(DECISION) == digest(BY_HAND)
+
+
 def measured(run_id: str, figure: str) -> list[float]:
-    """What a metric of a run was, each time that it was logged."""
+    """What a metric of a run was, each time that it was logged. Raises UserError if the store fails."""
     with answering():
         return [point.value for point in MlflowClient().get_metric_history(run_id, figure)]
+
+
+def had_run(run_id: str) -> bool:
+    """Whether the store has a run of this id, or one that was deleted."""
+    try:
+        return bool(MlflowClient().get_run(run_id))
+    except MlflowException as error:
+        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            return False
+        raise tracking.failed(error) from error
+
+
+def fetch(version: ModelVersion, folder: Path) -> Path:
+    """The folder that a version gives to whoever loads it, fetched into `folder`. Raises UserError if there is none."""
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=logged.served(version), dst_path=str(folder)))
+    except (MlflowException, OSError) as error:
+        raise tracking.failed(error) from error
 
 
 def evidence(run_id: str) -> dict | None:

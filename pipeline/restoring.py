@@ -23,22 +23,29 @@ def restore() -> list[str]:
     trained = {name: receipt for name, receipt in receipts.items() if receipt["status"] != "skipped"}
     done, told = [], [receipt["run_id"] for receipt in trained.values()]
     for name, receipt in trained.items():
-        known = runs.look_for(receipt["run_id"])
+        known, state = runs.look_for(receipt["run_id"]), "is there"
         if known is None:
             _restore_run(name, receipt)
-        done.append(f"{name}: run {receipt['run_id']} {'is there' if known else 'restored'}")
-    done.append(_restore_version(decision, trained) if decision else "registry: nothing was decided")
-    if paths.EDGE.exists():
-        exported, edge = read_json(paths.EXPORTED), read_json(paths.EDGE, "model", "candidate", "version")
-        done += shipping.restore(exported, edge, trained)
-        told += [row["run_id"] for row in exported]
+            state = "restored"
+        elif _evaluate_again(name, receipt, known):
+            state = "is evaluated as in the files again"
+        done.append(f"{name}: run {receipt['run_id']} {state}")
+    with registry.alone():
+        done.append(_restore_version(decision, trained) if decision else "registry: nothing was decided")
+        if paths.EDGE.exists():
+            exported, edge = read_json(paths.EXPORTED), read_json(paths.EDGE, "model", "candidate", "version")
+            done += shipping.restore(exported, edge, trained)
+            told += [row["run_id"] for row in exported]
     for run_id in told:
         _end(run_id)
     return done
 
 
 def _end(run_id: str) -> None:
-    """End a run that was told whole by a restoration that was killed before it could do so."""
+    """End a run that a restoration had told whole when it was killed.
+
+    If it was an evaluation of a restored run that was killed, `dvc repro` goes on with it.
+    """
     run = runs.look_for(run_id)
     if run and runs.RESTORED in run.data.tags and run.info.status == "RUNNING":
         with runs.resume(run_id, "restored"):
@@ -84,6 +91,24 @@ def _restore_run(name: str, receipt: dict) -> None:
             tracking.log_epoch(row)
         tracking.log_metrics({key: value for key, value in latest["metrics"].items() if key not in tracking.EPOCH})
         logged.log_model(model, images[:2])
+
+
+def _evaluate_again(name: str, receipt: dict, run) -> bool:
+    """Tell a run of its evaluation that the files have, if its last one was another; return whether it was.
+
+    DVC restores an older one from its cache, of which MLflow is not told.
+    """
+    evaluated = _evaluated(name, receipt)
+    if evaluated is None:
+        return False
+    tags = {key: value for key, value in evaluated["tags"].items() if key.startswith("evaluate.")}
+    if run.data.metrics | evaluated["metrics"] == run.data.metrics and run.data.tags | tags == run.data.tags:
+        return False
+    with runs.resume(run.info.run_id, "evaluate"):
+        tracking.log_files(*sorted((paths.REPORTS / name).iterdir()), *sorted((paths.EVALUATION / name).iterdir()))
+        tracking.log_metrics({key: value for key, value in evaluated["metrics"].items() if key not in tracking.EPOCH})
+        tracking.log_tags(tags)
+    return True
 
 
 def _evaluated(name: str, receipt: dict) -> dict | None:

@@ -106,6 +106,9 @@ def _version(version, here: Locked) -> Iterator[Line]:
     given, made = logged.served(version), logged.place(address)
     if given != made:
         raise Broken(f"{link}, location", f"who loads it gets {given}, but its run logged {made}")
+    name = run.data.tags.get("dvc.stage", "").rpartition("@")[2]
+    if version.tags.get("candidate") != name:
+        raise Broken(f"{link}, tag candidate", f"{version.tags.get('candidate')}, but its run is of {name or 'none'}")
     for tag in (logged.FINGERPRINT, logged.VALIDATION):
         if version.tags.get(tag) is None or version.tags[tag] != run.data.tags.get(tag):
             raise Broken(f"{link}, tag {tag}", "it is not that of its run")
@@ -129,20 +132,17 @@ def _figures(version, run, link: str) -> Iterator[str]:
 def _evidence(version, run, link: str) -> Iterator[str]:
     """What the gate decided, and by what, is what it was then. A version that no gate has seen has none."""
     decision, recorded = registry.evidence(run.info.run_id), version.tags.get(registry.DECISION)
-    if decision is None and recorded is None and registry.DECIDED not in version.tags:
+    entered = {entry.get("evidence") for entry in journal.read(version.name) if entry["to"] == str(version.version)}
+    if decision is None and recorded is None and registry.DECIDED not in version.tags and entered <= {None}:
         return
     if decision is None or registry.digest(decision) != recorded:
         raise Broken(f"{link}, artifact {registry.EVIDENCE}", f"it is not that of tag {registry.DECISION}")
-    if decision != registry.BY_HAND:
-        _require_entry(version, link)
+    if version.tags.get(registry.DECIDED) != decision["reason"]:
+        raise Broken(f"{link}, tag {registry.DECIDED}", f"it is not the reason in {registry.EVIDENCE}")
+    if (None if registry.by_hand(version) else recorded) not in entered:
+        again = "`dvc repro --force promote` decides again"
+        raise Broken(f"{link}, tag {registry.DECISION}", f"the history has no such decision: {again}")
     yield f"gate: {decision['reason']}"
-
-
-def _require_entry(version, link: str) -> None:
-    """The history has the decision that the version tells of."""
-    entered = [entry.get("evidence") for entry in journal.read(version.name) if entry["to"] == str(version.version)]
-    if version.tags.get(registry.DECISION) not in entered:
-        raise Broken(f"{link}, tag {registry.DECISION}", "the history has no such decision: `dvc repro` ends one")
 
 
 def _commit(version, run, link: str) -> Iterator[str]:
@@ -171,8 +171,7 @@ def _decision(version, here: Locked, link: str) -> Iterator[Line]:
     if entry := journal.changed(version.name):
         raise Broken(f"{version.name}, history", f"entry {entry} is not what it was when the next one was written")
     history, known = decision.get("history", {}), dict(enumerate(journal.hashes(version.name)))
-    made = runs.look_for(str(decision.get("run_id")))
-    ours = made is not None and made.info.run_id == decision["run_id"]
+    ours = registry.had_run(str(decision.get("run_id")))
     if ours and known.get(history.get("entries")) != history.get("sha256"):
         raise Broken(f"{version.name}, history", f"entry {history.get('entries')} is not that of {paths.REGISTRY}")
     yield 1, f"history: {len(known) - 1} entries{'' if ours else f'; {paths.REGISTRY} was written by another store'}"
@@ -180,13 +179,14 @@ def _decision(version, here: Locked, link: str) -> Iterator[Line]:
     if told.get(logged.FINGERPRINT) != version.tags[logged.FINGERPRINT]:
         yield 1, f"{paths.REGISTRY} tells of version {decision.get('version')}"
         return
-    if told.get(registry.DECISION) != version.tags.get(registry.DECISION):
-        _require_entry(version, link)
-        yield 1, f"{paths.REGISTRY} tells of a decision before"
-        return
+    same = told.get(registry.DECISION) == version.tags.get(registry.DECISION)
     for key, value in told.items():
-        if version.tags.get(key) != value and not (restored and key == "run_id"):
+        elsewhere = key == "run_id" and (restored or not ours)
+        if version.tags.get(key) != value and not elsewhere and (same or key in versions.OWN):
             raise Broken(f"{link}, tag {key}", f"{version.tags.get(key)}, {value} in {paths.REGISTRY}")
+    if not same:
+        yield 1, f"{paths.REGISTRY} tells of another decision"
+        return
     if not version.description.startswith(str(decision.get("description"))):
         raise Broken(f"{link}, description", f"it does not begin as {paths.REGISTRY} says")
     if registry.digest(decision.get("gate")) != told.get(registry.DECISION):

@@ -4,7 +4,13 @@ from pipeline import lineage, logged, paths
 from pipeline.files import checksum
 
 OWN = ("candidate", "run_id", logged.FINGERPRINT, logged.VALIDATION)  # tags: whose model it is
+DECIDED = ("params.sha256", "validation_", "test_", "git.", "gate.")  # begin of tags: how good it was, and by what
 TESTED = ("accuracy", "top3", "nll", "ece", "macro_f1")
+
+
+def own(tags: dict[str, str]) -> dict[str, str]:
+    """Those of a version's tags that this workflow has given it when it was decided on."""
+    return {key: value for key, value in tags.items() if key in OWN or key.startswith(DECIDED)}
 
 
 def said(value: float) -> str:

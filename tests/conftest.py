@@ -1,5 +1,6 @@
 """Real data for the tests: the official CIFAR-10 batches, and the whole graph run once on a small part of them."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -26,6 +27,19 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 CACHE = ROOT / ".cache" / "cifar10"  # git ignores it
 
 
+SHARED = ("workspace", "small", "served_model")  # fixtures that take long to make
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several workers, one has all tests of a module, and of the modules that share what takes long to make."""
+    groups = {item.path: item.path.name for item in items}
+    for item in items:
+        if wanted := [name for name in SHARED if name in item.fixturenames]:
+            groups[item.path] = wanted[0]
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups[item.path]))
+
+
 @pytest.fixture(autouse=True)
 def _number_format():
     """Stages set Keras' number format for their process; here it is taken back after each test."""
@@ -37,14 +51,17 @@ def _number_format():
 @pytest.fixture(scope="session")
 def raw() -> Path:
     """Folder with the six official batches: the user's, the pipeline's, or downloaded once into .cache."""
-    for folder in (os.environ.get(sources.ENVIRONMENT, ""), ROOT / "data/raw", CACHE):
-        try:
-            cifar10.verify(Path(folder), cifar10.BATCHES)
-            return Path(folder).resolve()
-        except params.UserError:
-            continue
-    checked = params.load(ROOT / "params.yaml")
-    sources.obtain(checked.data.sources, CACHE, checked.http)
+    CACHE.parent.mkdir(exist_ok=True)
+    with (CACHE.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several workers one downloads
+        for folder in (os.environ.get(sources.ENVIRONMENT, ""), ROOT / "data/raw", CACHE):
+            try:
+                cifar10.verify(Path(folder), cifar10.BATCHES)
+                return Path(folder).resolve()
+            except params.UserError:
+                continue
+        checked = params.load(ROOT / "params.yaml")
+        sources.obtain(checked.data.sources, CACHE, checked.http)
     return CACHE
 
 
@@ -120,6 +137,24 @@ def inside(small, monkeypatch) -> None:
     mlflow.set_tracking_uri(small.store)
     for path in Path().glob("mlruns/artifacts/models/*/artifacts/**/*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+@pytest.fixture(scope="session")
+def colleague(small, tmp_path_factory, raw) -> Workspace:
+    """A second clone, which has the files and an empty store, and in which `restore` was run."""
+    remote, folder = tmp_path_factory.mktemp("remote"), tmp_path_factory.mktemp("colleague") / "clone"
+    small.git("add", "--all")
+    small.git("commit", "--quiet", "--allow-empty", "-m", "What the run left")
+    subprocess.run(["git", "clone", "--quiet", small.folder, folder], check=True)
+    made = Workspace(folder, raw)
+    for workspace, work in ((small, ["push"]), (made, ["pull", "--allow-missing"])):
+        workspace.dvc("remote", "add", "--local", "--force", "--default", "team", str(remote))
+        result = workspace.dvc(*work)
+        assert result.returncode == 0, result.stderr
+    restored = made.pipeline("restore")
+    assert restored.returncode == 0, restored.stderr
+    made.output = restored.stdout
+    return made
 
 
 @pytest.fixture(scope="session")

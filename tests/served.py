@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 
-import keras
 import numpy as np
 import pytest
 import requests
@@ -21,7 +20,9 @@ JSON = {"Content-Type": "application/json"}
 PATIENCE = 300.0  # seconds
 
 
-def tiny(name: str) -> keras.Model:
+def tiny(name: str):
+    import keras
+
     images = keras.Input((32, 32, 3), dtype="uint8", name="images")
     pooled = keras.layers.AveragePooling2D(8)(keras.layers.Rescaling(1 / 255)(images))
     logits = keras.layers.Dense(10, kernel_initializer="normal")(keras.layers.Flatten()(pooled))
@@ -29,7 +30,9 @@ def tiny(name: str) -> keras.Model:
 
 
 @pytest.fixture(scope="session")
-def served_model() -> keras.Model:
+def served_model():
+    import keras
+
     keras.utils.set_random_seed(0)
     return serving.ensemble([tiny("one"), tiny("two")], [0.25, 0.75], 0.8)
 

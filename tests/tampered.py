@@ -34,30 +34,17 @@ STORE = {
         lambda: MlflowClient().transition_model_version_stage(MODEL, "1", "Archived"),
         "cifar10-classifier, champion",
     ),
-    "the version's run": (
-        version_tag("run_id", "0" * 32),
-        "version 1, tag run_id",
-    ),
-    "the version's model": (
-        version_tag("model_uri", "models:/m-other"),
-        "version 1, tag model_uri",
-    ),
-    "the version's fingerprint": (
-        version_tag("model.fingerprint", "0" * 64),
-        "version 1, tag model.fingerprint",
-    ),
-    "the version's figures": (
-        version_tag("test_accuracy", "0.990000"),
-        "version 1, tag test_accuracy: 0.990000",
-    ),
+    "the version's run": (version_tag("run_id", "0" * 32), "version 1, tag run_id"),
+    "the version's model": (version_tag("model_uri", "models:/m-other"), "version 1, tag model_uri"),
+    "the version's fingerprint": (version_tag("model.fingerprint", "0" * 64), "version 1, tag model.fingerprint"),
+    "the version's figures": (version_tag("test_accuracy", "0.990000"), "version 1, tag test_accuracy: 0.990000"),
     "the version's candidate": (
         version_tag("candidate", "another"),
-        "version 1, tag candidate: another, .* in registry.json",
+        "version 1, tag candidate: another, but its run is of ",
     ),
-    "the version's commit": (
-        version_tag("git.commit", "0" * 40),
-        "version 1, tag git.commit",
-    ),
+    "the version's commit": (version_tag("git.commit", "0" * 40), "version 1, tag git.commit"),
+    "the version's params": (version_tag("params.sha256", "0" * 64), "version 1, tag params.sha256"),
+    "the reason that the version gives": (version_tag("gate.reason", "because"), "version 1, tag gate.reason"),
     "where the version lies": (
         lambda: execute("update model_versions set storage_location = 'file:///elsewhere'"),
         "version 1, location: who loads it gets file:///elsewhere",
@@ -70,14 +57,8 @@ STORE = {
         lambda: MlflowClient().update_model_version(MODEL, "1", "the best there is"),
         "version 1, description",
     ),
-    "the version's probabilities": (
-        version_tag("validation.sha256", "0" * 64),
-        "version 1, tag validation.sha256",
-    ),
-    "the version's decision": (
-        version_tag("gate.sha256", "0" * 64),
-        "version 1, artifact promotion.json",
-    ),
+    "the version's probabilities": (version_tag("validation.sha256", "0" * 64), "version 1, tag validation.sha256"),
+    "the version's decision": (version_tag("gate.sha256", "0" * 64), "version 1, artifact promotion.json"),
     "the history": (
         lambda: execute(
             "update params set value = replace(value, '\"who\": \"', '\"who\": \"not ') where key = '000001'"
@@ -182,6 +163,14 @@ FILES = {
         lambda: artifact("promotion.json"),
         lambda path: decide_otherwise(path, registry.BY_HAND),
         "version 1, tag gate.sha256: the history has no such decision",
+    ),
+    "the gate's evidence, which is gone with its tags": (
+        lambda: artifact("promotion.json"),
+        lambda path: (
+            Path(path).unlink(),
+            execute("delete from model_version_tags where key in ('gate.sha256', 'gate.reason')"),
+        ),
+        "version 1, artifact promotion.json",
     ),
     "registry.json, of which the tags are gone": (
         lambda: "registry.json",

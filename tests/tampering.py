@@ -56,6 +56,7 @@ def decide_otherwise(path: str, decision: dict) -> None:
     """Puts another decision in the place of the gate's, as the champion's version and its run have it."""
     Path(path).write_text(json.dumps(decision))
     version_tag(registry.DECISION, registry.digest(decision))()
+    version_tag(registry.DECIDED, decision["reason"])()
 
 
 def another_version() -> str:

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from drills import files
-from pipeline import gate, params, promotion, registry, runs, versions
+from pipeline import gate, journal, params, promotion, registry, runs, verification, versions
 from pipeline.errors import UserError
 from pipeline.stages import promote
-from tests.tampering import MODEL, artifact, execute, kept
+from tests.tampering import MODEL, artifact, decide_otherwise, execute, kept
 
 
 @pytest.fixture(autouse=True)
 def here(inside) -> Iterator[None]:
     """A workspace whose champion is its network; what is changed in its store is put back."""
-    with kept(artifact("validation.npy"), artifact(registry.EVIDENCE)):
+    with kept(*map(artifact, ("validation.npy", registry.EVIDENCE, "model_card.md"))):
         yield
 
 
@@ -91,6 +91,21 @@ def test_another_decision_than_the_one_that_was_recorded_stops_the_stage(record_
         promote.recorded(champion, tags)
     with pytest.raises(UserError, match="tag candidate is not what was recorded"):
         promote.recorded(champion, tags | {"candidate": "another"})
+
+
+def test_a_champion_whose_decision_was_cut_off_and_that_a_person_then_promoted_says_so():
+    seen = promotion.history(MODEL)
+    with kept("registry.json", "reports/model_card.md"):
+        decide_otherwise(artifact(registry.EVIDENCE), {"promote": False, "reason": "worse", "checks": []})
+        journal.append(MODEL, seen, seen[-1] | {"why": "a test", "evidence": None})
+        promote.main()
+        champion = promotion.champion(MODEL)
+        assert (champion.tags["gate.reason"], registry.by_hand(champion)) == ("was promoted by hand", True)
+        told = list(verification._evidence(champion, runs.find(champion.run_id), "a link"))
+        assert told == ["gate: was promoted by hand"]
+        before = json.loads(Path("registry.json").read_text())
+        promote.main()  # again changes nothing
+        assert json.loads(Path("registry.json").read_text()) == before
 
 
 def test_a_champion_that_wins_again_stays_as_it_was_registered(small):

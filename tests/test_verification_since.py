@@ -28,7 +28,7 @@ def test_a_version_that_was_decided_on_again_elsewhere_has_that_decision_in_the_
         journal.append(MODEL, seen, entry)
         told = lines("1")
     assert "gate: worse" in told
-    assert "registry.json tells of a decision before" in told
+    assert "registry.json tells of another decision" in told
 
 
 def test_figures_are_those_of_any_evaluation_of_the_run():
@@ -44,7 +44,7 @@ def test_figures_are_those_of_any_evaluation_of_the_run():
             list(verification._figures(version, known, "link"))
 
 
-def test_a_run_that_was_killed_is_no_link_from_a_file(tmp_path):
+def test_a_run_that_was_killed_is_no_link_from_a_file():
     client, tags = MlflowClient(), runs.find(run_id("custom_cnn")).data.tags
     with kept():
         killed = client.create_run("1", tags={logged.FINGERPRINT: tags[logged.FINGERPRINT]})

@@ -58,6 +58,12 @@ class Workspace:
         found = mlflow.search_runs(experiment_names=["cifar10"])
         return found[found[PARENT].isna()] if PARENT in found else found
 
+    def run(self, name: str) -> Run:
+        """The run of a network, or of `ensemble`. There must be one."""
+        experiment = self.client.get_experiment_by_name("cifar10").experiment_id
+        (found,) = self.client.search_runs([experiment], f"attributes.run_name = '{name}'")
+        return found
+
     def exports(self, run_id: str) -> dict[str, Run]:
         """The runs below a run, by their names."""
         experiment = self.client.get_run(run_id).info.experiment_id

@@ -49,8 +49,9 @@ def main() -> None:
 def challenge(winner: str, figures: dict, scores: dict[str, float], params: Params) -> dict:
     """Have the winner registered as the gate says, and return what paths.REGISTRY is to hold.
 
-    The champion was decided on before, and its version stays as it is. `figures`: the winner's metrics file. `scores`:
-    what decided who challenges, by candidate.
+    A champion that was decided on before stays as it is. `figures`: the winner's metrics file. `scores`: what decided
+    who challenges, by candidate. Raises UserError if a file or the store has something else than was recorded, or if
+    someone else has changed the registry meanwhile.
     """
     model, metric = params.registry.model, params.registry.metric
     receipt = read_json(paths.candidate(winner) / "run.json")
@@ -58,7 +59,7 @@ def challenge(winner: str, figures: dict, scores: dict[str, float], params: Para
     model_uri, tags = logged.model_uri(run), versions.tags(winner, run.info.run_id, receipt, figures, metric)
     seen, champion = promotion.history(model), promotion.champion(model)
     reigns = champion is not None and champion.tags.get("model_uri") == model_uri
-    if reigns and registry.DECIDED in champion.tags:
+    if reigns and decided(champion, seen):
         decision, version = recorded(champion, tags), str(champion.version)
         write_card(winner, model, decision, promotion.CHAMPION)
     else:
@@ -75,14 +76,14 @@ def challenge(winner: str, figures: dict, scores: dict[str, float], params: Para
             f"{test['accuracy_high']:.4f}, which decided nothing."
         )
         tags |= {registry.DECISION: registry.digest(decision), registry.DECIDED: decision["reason"]}
+        registry.reopen(model, model_uri)
         tracking.log_file(paths.MODEL_CARD, run.info.run_id)
         tracking.log_json(registry.EVIDENCE, decision, run.info.run_id)
         description = card.describe(sentence, paths.MODEL_CARD.read_text())
         version = registry.register(model, model_uri, description, tags)
         act(model, version, decision["reason"], seen, tags[registry.DECISION])
     found = registry.resolve(model, version)
-    kept = {key: found.tags[key] for key in (*tags, registry.DECISION, registry.DECIDED) if key in found.tags}
-    return told(found, kept, decision) | {"decided_by": f"validation {metric}", "candidates": scores}
+    return told(found, decision) | {"decided_by": f"validation {metric}", "candidates": scores}
 
 
 def contender(name: str, cost: dict, receipt: dict) -> gate.Candidate:
@@ -100,7 +101,7 @@ def write_card(name: str, model: str, decision: dict, alias: str) -> None:
         temporary.write_text(text)
 
 
-def told(version, tags: dict[str, str], decision: dict) -> dict:
+def told(version, decision: dict) -> dict:
     """What the files are to have of a version and of the history, so that a lost store can be told it again."""
     model, champion = version.name, promotion.champion(version.name)
     entries, reigns = promotion.history(model), champion and champion.version == version.version
@@ -116,10 +117,17 @@ def told(version, tags: dict[str, str], decision: dict) -> dict:
         "previous": promotion.previous(entries),
         "history": {"entries": len(entries), "sha256": journal.hashes(model)[len(entries)]},
         "description": card.verdict(version.description),
-        "tags": tags,
+        "tags": versions.own(version.tags),
         "test": {"challenger": tested(version), "champion": tested(champion)},
         "gate": decision,
     }
+
+
+def decided(champion, seen: list[dict]) -> bool:
+    """Whether that was ended by which the champion was decided on: a stage may have been killed at it."""
+    entered = {entry.get("evidence") for entry in seen if entry["to"] == str(champion.version)}
+    evidence = None if registry.by_hand(champion) else champion.tags.get(registry.DECISION)
+    return registry.DECIDED in champion.tags and evidence in entered
 
 
 def recorded(champion, tags: dict[str, str]) -> dict:
