@@ -7,8 +7,10 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION ?= false
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+WORKERS := --numprocesses 2 --dist loadgroup  # see tests/conftest.py
+
 .DEFAULT_GOAL := help
-.PHONY: help repro report smoke test drill fuzz bench lint audit ui serve readme lock
+.PHONY: help repro report smoke test slow drill fuzz bench lint audit ui serve readme lock
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -25,8 +27,11 @@ report: $(INSTALLED) ## make the page with all results, reports/report.html, and
 smoke: $(INSTALLED) ## the whole graph on 2,000 training and 1,000 test images, in a workspace of its own (.smoke)
 	python -m pipeline.smoke
 
-test: $(INSTALLED) ## run the tests, two at a time
-	python -m pytest --numprocesses 2 --dist loadgroup
+test: $(INSTALLED) ## run the tests but the slow ones
+	python -m pytest $(WORKERS) -m 'not slow'
+
+slow: $(INSTALLED) ## run the slow tests: every command of README and docs, JAX, Ctrl-C in a training
+	python -m pytest $(WORKERS) -m slow
 
 drill: $(INSTALLED) ## inject faults: kills, hostile files, bad servers, races; a line for each
 	@python -m drills

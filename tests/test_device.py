@@ -50,6 +50,7 @@ print("RESULT", json.dumps([shared.gpus, one, several]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_the_loss_after_ten_steps_on_two_devices_is_that_of_one(backend):
     environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
@@ -60,6 +61,7 @@ def test_the_loss_after_ten_steps_on_two_devices_is_that_of_one(backend):
     assert several == pytest.approx(one, abs=1e-4)  # after 10 steps, and after 20
 
 
+@pytest.mark.slow
 def test_the_training_core_runs_on_jax_without_tensorflow():
     """Its tests once more, in a process that has the other backend and cannot import TensorFlow."""
     blocked = (

@@ -34,6 +34,7 @@ SERVERS = {"make ui": ("5000", "/health"), "make serve": ("5001", "/ready"), "ml
 NOT_RUN = {
     "make smoke": "the whole graph for all networks, which test_end_to_end.py runs",
     "make test": "would run itself",
+    "make slow": "the same",
     "make lint": "CI runs it beside the tests",
     "make drill": "minutes; the tests that are marked as faults are part of it",
     "make fuzz": "minutes; test_fuzz.py has fewer cases",
@@ -154,6 +155,7 @@ def install(folder: Path) -> None:
     (folder / ".venv/.installed").touch()  # newer than requirements.lock, so that make has nothing to install
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("section", SECTIONS, ids=str)
 def test_the_commands_of_a_section_work(section, terminal):
     if section.title != SECTIONS[0].title:  # before which there is no environment

@@ -68,6 +68,7 @@ def test_a_diverging_run_is_marked_failed_and_nothing_is_promoted(workspace):
     assert workspace.candidates() == {row["candidate"] for row in workspace.read("reports/exports.json")}
 
 
+@pytest.mark.slow
 def test_ctrl_c_marks_the_run_killed_and_the_next_repro_runs_that_model_and_what_follows_only(workspace):
     before = workspace.change("custom_cnn", epochs=1000, patience=1000)
     command = [sys.executable, "-m", "dvc", "repro"]
