@@ -30,6 +30,7 @@ CACHE = ROOT / ".cache" / "cifar10"  # git ignores it
 SHARED = ("workspace", "small", "served_model")  # fixtures that take long to make
 
 
+@pytest.hookimpl(tryfirst=True)  # before the worker reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of several workers, one has all tests of a module, and of the modules that share what takes long to make."""
     groups = {item.path: item.path.name for item in items}

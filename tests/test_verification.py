@@ -199,7 +199,6 @@ def test_a_model_that_no_run_made_is_said_to_be_one(tmp_path):
     ],
 )
 def test_a_file_that_was_changed_and_recorded_is_caught(path, subject, tamper, told, small, record_property):
-    # The last test here: it puts into DVC's cache what otherwise only git has.
     with kept(path, "dvc.lock"):
         tamper(path)
         assert small.dvc("commit", "--force").returncode == 0

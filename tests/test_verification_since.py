@@ -79,9 +79,8 @@ def test_a_run_whose_files_were_replaced_is_verified_with_those_of_its_time(repl
     assert f"its files were replaced since; by dvc.lock of commit {commit}" in told
     assert f"out {CNN} " in told
     assert "in DVC's cache" in told
-    assert (
-        f"out plots/history/custom_cnn.csv {Locked.at(commit).outs['plots/history/custom_cnn.csv']}, in commit" in told
-    )
+    history = "plots/history/custom_cnn.csv"  # which only git has, unless a test has put it into DVC's cache
+    assert f"out {history} {Locked.at(commit).outs[history]}, in " in told
 
     model = cached.files(Locked.at(commit).outs[CNN])["model.keras"]
     model.chmod(0o644)
