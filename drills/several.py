@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from drills.workspace import dvc, environment, workspace
+from drills.workspace import COMMAND, dvc, environment, workspace
 
 ROUNDS = (17, 18, 19, 21)  # of the ensemble: what follows from it runs again, and nothing else
 
@@ -27,8 +27,11 @@ def queue(folder: Path) -> tuple[str, str, bool]:
     git(folder, "commit", "--quiet", "-m", "The first run")
     for rounds in ROUNDS:
         dvc(folder, "exp", "run", "--queue", "--no-hydra", "-S", f"ensemble.rounds={rounds}")
-    dvc(folder, "queue", "start", "--jobs", "4")
+    # Its output is dropped: the workers would keep a pipe open for as long as they idle.
+    start = [*COMMAND, "dvc", "queue", "start", "--jobs", "4"]
+    subprocess.run(start, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     waited = wait(folder)
+    dvc(folder, "queue", "stop")
     told = [rounds for (rounds,) in ask(folder, "select value from params where key = 'ensemble.rounds'")]
     finished = {str(rounds) for rounds in ROUNDS} <= set(told)
     running = ask(folder, "select count(*) from runs where status != 'FINISHED'")[0][0]

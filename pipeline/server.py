@@ -228,6 +228,8 @@ def run(load: Loader, bound: socket.socket, host: str) -> None:
     def loading() -> None:
         served.load()
         server.should_exit = served.failure is not None
+        if served.failure is None:
+            print("ready", flush=True)
 
     threading.Thread(target=loading, daemon=True).start()
     server.run(sockets=[bound])

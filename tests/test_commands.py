@@ -116,7 +116,7 @@ def path(tmp_path_factory) -> str:
         ("pipeline pre", {"predict"}),
         ("pipeline ", set(COMMANDS)),
         ("pipeline predict --mo", {"--model"}),
-        ("pipeline predict --model @", {"@champion", "@challenger"}),
+        ("pipeline predict --model @", {"@champion", "@challenger", "@edge"}),
         ("pipeline predict --format ", {"table", "csv", "json"}),
         ("pipeline lineage train@cus", {"train@custom_cnn"}),
         ("pipeline completion ", {"bash", "zsh", "fish"}),

@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 if TYPE_CHECKING:
     from pipeline.schema import Params
 
-MARKS = ("@champion", "@challenger", "Production", "Staging")  # aliases and stages that versions have here
+MARKS = ("@champion", "@challenger", "@edge", "Production", "Staging")  # aliases and stages that versions have here
 
 as_json = click.option("--json", "as_json", is_flag=True, help="For a program to read.")
 why = click.option("--why", required=True, metavar="TEXT", help="The reason, kept in the history.")

@@ -22,12 +22,12 @@ def main() -> None:
     print(f"""
 best    {decision["candidate"]}, by {decision["decided_by"]}: {name} version {decision["version"]}, \
 @{decision["alias"]}, stage {decision["stage"]}
-gate    {verdict}: {decision["gate"]["reason"]}
+gate    {verdict}: {decision["gate"]["reason"]}; `pipeline history` tells what has happened since
 runs    make ui""")
     if decision["champion"]:
         print(f"""load    import mlflow
         mlflow.set_tracking_uri("{uri}")
-        mlflow.pyfunc.load_model("models:/{name}@champion")  # version {decision["champion"]}""")
+        mlflow.pyfunc.load_model("models:/{name}@champion")""")
 
 
 if __name__ == "__main__":
