@@ -11,7 +11,7 @@ import pytest
 
 from drills import gate, kills, points, several
 
-Line = tuple[str, str, bool]  # injected, seen, held
+Line = tuple[str, str, bool | None]  # injected, seen, held; None: it could not be tried here
 
 
 class Faults:
@@ -28,15 +28,17 @@ class Faults:
             self.injected[item.nodeid] = f"{mark.args[0]}{case}" if mark else ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" or report.failed:
-            outcome = "what the test demands" if report.passed else report.longreprtext.strip().splitlines()[-1]
+        if report.when == "call" or not report.passed:
+            outcome = "what the test demands" if report.passed else str(report.longrepr).strip().splitlines()[-1]
             seen = dict(report.user_properties).get("seen", outcome)
-            self.lines.append(said((self.injected[report.nodeid], seen, report.passed)))
+            held = None if report.skipped else report.passed
+            self.lines.append(said((self.injected[report.nodeid], seen, held)))
 
 
 def said(line: Line) -> Line:
     injected, seen, held = line
-    print(f"{injected} | {' '.join(seen.split())[:160]} | {'holds' if held else 'DOES NOT HOLD'}", flush=True)
+    verdict = {True: "holds", False: "DOES NOT HOLD", None: "NOT TRIED"}[held]
+    print(f"{injected} | {' '.join(seen.split())[:160]} | {verdict}", flush=True)
     return line
 
 
@@ -49,8 +51,8 @@ def main() -> None:
     quick = Faults()
     pytest.main(["-o", "addopts=", "-m", "fault", "-p", "no:terminal", "tests"], plugins=[quick])
     lines = quick.lines + [said(line) for line in slow()]
-    failed = sum(not held for _, _, held in lines)
-    print(f"{len(lines)} faults, {len(lines) - failed} claims hold, {failed} do not")
+    held, failed, untried = (sum(line[2] is verdict for line in lines) for verdict in (True, False, None))
+    print(f"{len(lines)} faults, {held} claims hold, {failed} do not, {untried} were not tried")
     sys.exit(failed > 0 or not quick.lines)
 
 

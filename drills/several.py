@@ -37,7 +37,8 @@ def queue(folder: Path) -> tuple[str, str, bool]:
     running = ask(folder, "select count(*) from runs where status != 'FINISHED'")[0][0]
     rounds = ", ".join(sorted(set(told)))
     seen = f"{waited}; the repository's own store has runs with {rounds} rounds, {running} unfinished"
-    return f"{len(ROUNDS)} queued experiments, 4 workers", seen, finished and running == 0
+    held = waited == f"{len(ROUNDS)} Success" and finished and running == 0
+    return f"{len(ROUNDS)} queued experiments, 4 workers", seen, held
 
 
 def clones(folder: Path) -> tuple[str, str, bool]:

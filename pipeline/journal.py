@@ -7,6 +7,7 @@ entry has the SHA-256 of the one before it, so that one that was changed behind 
 
 import hashlib
 import json
+import re
 import uuid
 
 from mlflow import MlflowClient
@@ -17,6 +18,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
 from pipeline.errors import UserError
 
 LONGEST = 5_000  # characters of an entry; MLflow takes 6,000
+ENTRY = re.compile("[0-9]{6}")  # key of a param
 BEFORE = "before"  # key of an entry: SHA-256 of the one before it; of the first: of nothing
 
 
@@ -61,7 +63,7 @@ def changed(model: str) -> int | None:
 
 def _texts(model: str) -> list[str]:
     params = MlflowClient().get_run(_run(model)).data.params
-    return [params[number] for number in sorted(params)]
+    return [params[number] for number in sorted(params) if ENTRY.fullmatch(number)]
 
 
 def _hash(text: str) -> str:
@@ -73,7 +75,9 @@ def _parsed(model: str, number: int, text: str) -> dict:
         entry = json.loads(text)
         if not {"time", "who", "action", "from", "to", "why"} <= entry.keys():
             raise ValueError("it lacks something")
-    except (ValueError, AttributeError) as error:
+        if not all(isinstance(value, str | None) for value in entry.values()):
+            raise ValueError("it has something else than text")
+    except (ValueError, AttributeError, RecursionError) as error:
         raise UserError(f"entry {number} of the history of {model} is damaged in the store: {error}") from None
     return entry
 

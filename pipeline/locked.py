@@ -5,8 +5,10 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -16,6 +18,7 @@ from pipeline.errors import UserError
 from pipeline.files import checksum, replacing
 
 LOCK = Path("dvc.lock")
+RUNNING = Path(".dvc/tmp/rwlock")  # DVC's own, for the commands that run at the moment
 PARTIAL = ".partial-"  # what .dvcignore names
 RECOMPUTABLE = Path("data/trunk")  # need not be there: it is not pushed
 HERE, CACHE = "", ", in DVC's cache"  # where a hash was found
@@ -133,13 +136,20 @@ class Locked:
         return git("show", f"{self.commit}:{path}").stdout if self.commit else b""
 
     def json(self, path: Path) -> dict:
-        """The content of a JSON file; {} if it is nowhere. Raises Broken if it is damaged."""
+        """The object in a JSON file; {} if it is nowhere. Raises Broken if it is damaged."""
+        return self._parsed(path, {})
+
+    def rows(self, path: Path) -> list[dict]:
+        """The objects in the array of a JSON file; none if it is nowhere. Raises Broken if it is damaged."""
+        return self._parsed(path, [])
+
+    def _parsed(self, path: Path, nothing: dict | list) -> Any:
         try:
-            content = json.loads(self.read(path) or "{}")
-        except ValueError as error:
+            content = json.loads(self.read(path) or json.dumps(nothing))
+        except (ValueError, RecursionError) as error:
             raise Broken(str(path), f"it is damaged: {error}") from None
-        if not isinstance(content, dict):
-            raise Broken(str(path), "it is damaged: no object")
+        if type(content) is not type(nothing):
+            raise Broken(str(path), f"it is damaged: no {'object' if nothing == {} else 'array'}")
         return content
 
     def _recorded(self, kind: str) -> dict[str, str]:
@@ -160,6 +170,20 @@ def mend() -> bool:
             raise
     with replacing(LOCK) as temporary:
         shutil.copyfile(paths.LOCK_KEPT, temporary)
+    return True
+
+
+def free() -> bool:
+    """Delete DVC's list of who reads and writes what, if DVC was killed in writing it; return whether it was."""
+    for _ in range(2):  # it may be that DVC is just writing it
+        try:
+            json.loads(RUNNING.read_text())
+            return False
+        except FileNotFoundError:
+            return False
+        except ValueError:
+            time.sleep(1)
+    RUNNING.unlink(missing_ok=True)
     return True
 
 

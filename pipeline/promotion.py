@@ -6,6 +6,7 @@ left undone is done by whoever looks next.
 
 import datetime
 import getpass
+import json
 import subprocess
 
 from mlflow import MlflowClient
@@ -101,7 +102,8 @@ def _reigns(seen: list[dict]) -> list[str]:
         if not reigns and entry["from"]:
             reigns.append(entry["from"])
         if entry["action"] == "rollback" and entry["to"] in reigns:
-            del reigns[reigns.index(entry["to"]) + 1 :]
+            while reigns[-1] != entry["to"]:
+                reigns.pop()
         else:
             reigns.append(entry["to"])
     return reigns
@@ -113,11 +115,11 @@ def _change(model: str, action: str, version: str, why: str, seen: list[dict], e
         return current
     entry = {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "who": _who(),
+        "who": _short(_who(), 500),
         "action": action,
         "from": current,
         "to": version,
-        "why": why[:1000],
+        "why": _short(why, 3000),
         "evidence": evidence,
     }
     last = seen[-1] if seen else {}
@@ -176,6 +178,13 @@ def _require(model: str, version: str) -> None:
     known = [str(found.version) for found in MlflowClient().search_model_versions(f"name = '{model}'")]
     if version not in known:
         raise UserError(f"{model} has no version {version}; it has {', '.join(sorted(known, key=int)) or 'none'}")
+
+
+def _short(text: str, most: int) -> str:
+    """The beginning of a text, of at most so many characters as JSON writes it."""
+    while len(json.dumps(text)) > most:
+        text = text[: len(text) * 9 // 10]
+    return text
 
 
 def _who() -> str:

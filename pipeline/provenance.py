@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import cached, cifar10, logged, model_file, paths, runs, tracking
+from pipeline import cached, cifar10, logged, mlmodel, model_file, paths, registry, runs, tracking
 from pipeline.files import checksum, folder_checksum
 from pipeline.locked import LOCK, Broken, Locked, git
 
@@ -115,6 +115,8 @@ def _receipts(name: str, run, locked: Locked, link: str) -> Iterator[str]:
         receipt = locked.json(path)
         if not receipt:
             continue
+        if receipt.get("name") != run.info.run_name:
+            raise Broken(f"{link}, name", f"{run.info.run_name} in the store, {receipt.get('name')} in {path}")
         for what, stored in known.items():
             for key, value in receipt.get(what, {}).items():
                 if stored.get(key) != value and key not in since:
@@ -138,6 +140,8 @@ def _model(name: str, run, locked: Locked, link: str) -> Iterator[str]:
         if not (folder / logged.KERAS).is_file():
             raise Broken(f"{link}, logged model", f"{address} has no {logged.KERAS}")
         (folder / LOADED).unlink(missing_ok=True)
+        if wrong := mlmodel.fault(folder):
+            raise Broken(f"{link}, logged model", f"{address}: {wrong}")
         fingerprint, whole = model_file.fingerprint(folder / logged.KERAS), folder_checksum(folder)
     if fingerprint != tags.get(logged.FINGERPRINT):
         raise Broken(f"{link}, logged model", f"the fingerprint of {address} is not that of the run's tag")
@@ -188,6 +192,8 @@ def _epochs(name: str, run, locked: Locked, link: str) -> Iterator[str]:
             told = {int(row["epoch"]): float(row[column]) for row in rows}
         except (KeyError, TypeError, ValueError) as error:
             raise Broken(str(path), f"it is damaged: {error}") from None
+        if len(registry.measured(run.info.run_id, metric)) != len(stored[metric]):
+            raise Broken(f"{link}, metric {metric}", "the store has two values of an epoch")
         for epoch in sorted(told.keys() | stored[metric].keys()):
             if told.get(epoch) != stored[metric].get(epoch):
                 values = f"{stored[metric].get(epoch)} in the store, {told.get(epoch)} in {path}"

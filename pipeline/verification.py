@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import journal, logged, model_file, paths, promotion, provenance, registry, runs, versions
+from pipeline import journal, logged, model_file, paths, promotion, provenance, registry, runs, shipped, versions
 from pipeline.errors import UserError
 from pipeline.locked import LOCK, Broken, Locked, git
 from pipeline.provenance import Line
@@ -19,7 +19,13 @@ def trace(subject: str, model: str) -> Iterator[Line]:
     `subject`: a version, alias (`@champion`) or stage (`Production`) of the registered `model`; a run's id; a stage of
     dvc.lock (`train@custom_cnn`) or dvc.lock itself; a .keras file. Raises Broken at the first link that does not hold.
     """
-    here = Locked.here()
+    try:
+        yield from _trace(subject, model, Locked.here())
+    except OSError as error:  # what should be a file is a folder, say
+        raise Broken(subject, f"what lies behind it cannot be read: {error}") from None
+
+
+def _trace(subject: str, model: str, here: Locked) -> Iterator[Line]:
     if subject == str(LOCK):
         for name in ["ensemble", *(name for name in here.stages if name.startswith("train@"))]:
             yield from _stage(name, model, here)
@@ -57,6 +63,7 @@ def _run(run_id: str, model: str, here: Locked) -> Iterator[Line]:
         yield 0, f"{link}, {run.info.run_name}, {run.info.status}: of the model of run {exported}"
         if run.info.status != provenance.ENDED:
             raise Broken(link, f"it is {run.info.status}")
+        yield from ((1, line) for line in shipped.verify(run, here, link))
         if runs.find(exported).data.tags.get("model.fingerprint") != run.data.tags.get("fingerprint"):
             raise Broken(f"{link}, tag fingerprint", f"it is not that of run {exported}")
         run_id = exported
@@ -112,10 +119,11 @@ def _version(version, here: Locked) -> Iterator[Line]:
     for tag in (logged.FINGERPRINT, logged.VALIDATION):
         if version.tags.get(tag) is None or version.tags[tag] != run.data.tags.get(tag):
             raise Broken(f"{link}, tag {tag}", "it is not that of its run")
-    if version.tags.get(registry.DESCRIBED) != registry.digest(version.description):
+    if version.tags.get(registry.DESCRIBED) != registry.digest(version.description or ""):
         raise Broken(f"{link}, description", f"it is not that of tag {registry.DESCRIBED}")
     for lines in (_figures, _evidence, _commit):
         yield from ((1, line) for line in lines(version, run, link))
+    yield from ((1, line) for line in shipped.verify_edge(version, here, link))
     yield from _decision(version, here, link)
     yield from provenance.verify(run_id, 1, here, here)
 
@@ -140,7 +148,7 @@ def _evidence(version, run, link: str) -> Iterator[str]:
     if version.tags.get(registry.DECIDED) != decision["reason"]:
         raise Broken(f"{link}, tag {registry.DECIDED}", f"it is not the reason in {registry.EVIDENCE}")
     if (None if registry.by_hand(version) else recorded) not in entered:
-        again = "`dvc repro --force promote` decides again"
+        again = "`dvc repro --force --single-item promote` decides again"
         raise Broken(f"{link}, tag {registry.DECISION}", f"the history has no such decision: {again}")
     yield f"gate: {decision['reason']}"
 
@@ -171,12 +179,14 @@ def _decision(version, here: Locked, link: str) -> Iterator[Line]:
     if entry := journal.changed(version.name):
         raise Broken(f"{version.name}, history", f"entry {entry} is not what it was when the next one was written")
     history, known = decision.get("history", {}), dict(enumerate(journal.hashes(version.name)))
-    ours = registry.had_run(str(decision.get("run_id")))
+    ours, made = registry.had_run(str(decision.get("run_id"))), runs.look_for(str(decision.get("run_id")))
     if ours and known.get(history.get("entries")) != history.get("sha256"):
         raise Broken(f"{version.name}, history", f"entry {history.get('entries')} is not that of {paths.REGISTRY}")
     yield 1, f"history: {len(known) - 1} entries{'' if ours else f'; {paths.REGISTRY} was written by another store'}"
     told = decision.get("tags", {})
-    if told.get(logged.FINGERPRINT) != version.tags[logged.FINGERPRINT]:
+    # Who trains the same again gets the same model, in a run of its own.
+    same = told.get(logged.FINGERPRINT) == version.tags[logged.FINGERPRINT]
+    if not same or (made and made.info.run_id != version.run_id):
         yield 1, f"{paths.REGISTRY} tells of version {decision.get('version')}"
         return
     same = told.get(registry.DECISION) == version.tags.get(registry.DECISION)

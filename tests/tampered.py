@@ -85,6 +85,15 @@ STORE = {
         lambda: execute("update metrics set value = 0.99 where key = 'val_accuracy' and step = 1"),
         "metric val_accuracy of epoch 1: 0.99 in the store",
     ),
+    "an epoch that is there twice": (
+        lambda: execute(
+            "insert into metrics select key, 5.0, timestamp - 5, run_uuid, step, is_nan from metrics "
+            "where key = 'val_accuracy' and step = 1"
+        ),
+        "metric val_accuracy: the store has two values of an epoch",
+    ),
+    "a run's name": (lambda: execute("update runs set name = 'another' where name = 'custom_cnn'"), "name: another in"),
+    "why a version is the edge model": (version_tag("edge.reason", "because"), "version 1, tag edge.reason: because"),
     "an epoch that never was": (
         lambda: execute(
             "insert into metrics select key, 0.1, timestamp, run_uuid, 99, is_nan from metrics "
@@ -132,12 +141,12 @@ FILES = {
     "the folder that MLflow loads": (
         lambda: logged("MLmodel"),
         lambda path: replace(path, "data: data", "data: elsewhere"),
-        "run \\w+, logged model: the files of",
+        "run \\w+, logged model: .*its MLmodel has",
     ),
     "the code that MLflow loads it with": (
         lambda: logged("MLmodel"),
         lambda path: replace(path, "loader_module: mlflow.tensorflow", "loader_module: somebodys"),
-        "run \\w+, logged model: the files of",
+        "run \\w+, logged model: .*its MLmodel has",
     ),
     "what the logged model needs": (
         lambda: logged("requirements.txt"),

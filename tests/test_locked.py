@@ -35,6 +35,19 @@ def test_a_whole_one_and_none_at_all_are_left_alone(lock):
     assert not locked.LOCK.exists()
 
 
+@pytest.mark.fault("DVC killed in writing who runs, of which is left")
+@pytest.mark.parametrize("left", ["", '{"read": {'])
+def test_a_damaged_list_of_running_commands_is_deleted_and_a_whole_one_is_not(left, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert not locked.free()
+    locked.RUNNING.parent.mkdir(parents=True)
+    locked.RUNNING.write_text('{"read": {}}')
+    assert not locked.free()
+    locked.RUNNING.write_text(left)
+    assert locked.free()
+    assert not locked.RUNNING.exists()
+
+
 def test_without_a_kept_one_the_user_is_told(lock):
     paths.LOCK_KEPT.unlink()
     locked.LOCK.write_bytes(b"stages:\n  x")

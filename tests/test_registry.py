@@ -81,6 +81,20 @@ def test_promotion_and_rollback_move_alias_and_stage_together(versions):
     assert all(entry["who"] and entry["why"] and entry["time"] for entry in promotion.history(MODEL))
 
 
+def test_a_version_that_reigned_twice_is_rolled_back_to_twice(versions):
+    for version in ("1", "2", "1", "2"):
+        promote(version)
+    assert [promotion.rollback(MODEL, None, "worse") for _ in range(3)] == ["1", "2", "1"]
+    with pytest.raises(UserError, match="had no champion before"):
+        promotion.rollback(MODEL, None, "worse")
+
+
+def test_a_long_reason_in_any_script_is_cut(versions):
+    promotion.promote(MODEL, "1", "\N{SQUARED CJK UNIFIED IDEOGRAPH-7981}" * 5000, [])
+    (entry,) = promotion.history(MODEL)
+    assert 100 < len(entry["why"]) < 1000
+
+
 def test_doing_it_again_changes_nothing_and_is_not_told_twice(versions):
     promote("1")
     promotion.refuse(MODEL, "2", "a tie", promotion.history(MODEL))

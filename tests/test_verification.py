@@ -15,7 +15,7 @@ from pipeline import promotion, verification
 from pipeline.errors import UserError
 from pipeline.locked import Broken, Locked
 from tests.tampered import FILES, STORE
-from tests.tampering import CNN, MODEL, another_model, kept, replace, run_id, with_changes, without_stage
+from tests.tampering import CNN, MODEL, another_model, execute, kept, replace, run_id, with_changes, without_stage
 
 pytestmark = pytest.mark.usefixtures("inside")
 
@@ -144,6 +144,28 @@ def test_what_can_be_computed_again_may_be_missing_and_other_things_may_not(tmp_
             pytest.raises(Broken, match="out data/test: it is missing: `dvc pull`"),
         ):
             lines("ensemble")
+
+
+@pytest.mark.fault("an export's run in the store with")
+@pytest.mark.parametrize(
+    ("what", "tamper", "told"),
+    [
+        ("another verdict", lambda run: MlflowClient().set_tag(run, "shipped", "false"), "shipped: False in the store"),
+        (
+            "another figure",
+            lambda run: execute("update latest_metrics set value = 0.1 where key = 'agreement' and run_uuid = ?", run),
+            "agreement: 0.1 in the store",
+        ),
+    ],
+)
+def test_an_exports_run_that_was_changed_is_caught(what, tamper, told, small, record_property):
+    exports = small.exports(run_id("custom_cnn"))
+    shipped = next(run for run in exports.values() if run.data.tags["shipped"] == "true")
+    with kept():
+        tamper(shipped.info.run_id)
+        with pytest.raises(Broken, match=told) as caught:
+            lines(shipped.info.run_id)
+    record_property("seen", str(caught.value))
 
 
 def test_an_exports_run_that_did_not_end_is_a_broken_link(small):

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 MARKS = ("@champion", "@challenger", "@edge", "Production", "Staging")  # aliases and stages that versions have here
 
 as_json = click.option("--json", "as_json", is_flag=True, help="For a program to read.")
-why = click.option("--why", required=True, metavar="TEXT", help="The reason, kept in the history.")
+
+
+def _said(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    if not text.strip():
+        raise click.BadParameter("say why", context, parameter)
+    return text
+
+
+why = click.option("--why", required=True, metavar="TEXT", callback=_said, help="The reason, kept in the history.")
 
 
 def connected() -> "Params":

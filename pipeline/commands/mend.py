@@ -3,9 +3,10 @@ import click
 
 @click.command
 def command() -> None:
-    """Mend a dvc.lock that DVC was killed in writing.
+    """Mend what DVC was killed in writing.
 
-    It becomes what it was when the last stage began. What it lacks then, `dvc repro` runs, or finds, again.
+    dvc.lock becomes what it was when the last stage began. What it lacks then, `dvc repro` runs, or finds, again. DVC's
+    own list of running commands is deleted.
 
     \b
     Examples:
@@ -17,5 +18,7 @@ def command() -> None:
 
     if not Path("dvc.yaml").exists():
         raise errors.UserError("dvc.yaml not found: run from the repository's root")
+    if locked.free():
+        click.echo(f"{locked.RUNNING} was damaged, and is deleted")
     if locked.mend():
         click.echo(f"{locked.LOCK} was damaged: it is what it was when the last stage began")
