@@ -15,7 +15,13 @@ MODEL = "cifar10-classifier"
 PATIENCE = 60_000  # ms for a page to show something
 # Of MLflow's own making: it asks who is there, and a server without a login answers 404; and what its tables and
 # charts say about themselves.
-KNOWN = ("/ajax-api/2.0/mlflow/users/current: 404", "404 (Not Found)", "AG Grid:", "GL Driver Message")
+KNOWN = (
+    "/ajax-api/2.0/mlflow/users/current: 404",
+    "404 (Not Found)",
+    "AG Grid:",
+    "GL Driver Message",
+    "ResizeObserver",
+)
 
 
 @pytest.fixture(scope="module")
