@@ -4,21 +4,21 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import parity, paths, registry, runs, tracking
+from pipeline import logged, parity, paths, provenance, registry, runs, shipping, tracking
 from pipeline.files import checksum
 from pipeline.locked import Broken, Locked
+from pipeline.provenance import Line
 
 SETTINGS = ("candidate", "format", "precision")
 
 
-def verify(run, here: Locked, link: str) -> Iterator[str]:
-    """The run of an export has the settings, figures, verdict and file of its row; raises Broken if not."""
+def verify(run, here: Locked, link: str) -> Iterator[Line]:
+    """The run of an export has the settings, figures, verdict and file of its row. Raises Broken if it has not."""
     told = run.data.tags.get(runs.RESTORED, run.info.run_id)
-    rows = [row for row in here.rows(paths.EXPORTED) if row.get("run_id") == told]
-    if not rows:
-        yield f"{paths.EXPORTED} has no such run any more: its figures are not verified"
+    row = next((row for row in here.rows(paths.EXPORTED) if row.get("run_id") == told), None)
+    if row is None:
+        yield 1, f"{paths.EXPORTED} has no such run any more: its figures are not verified"
         return
-    (row,) = rows
     known = {name: run.data.params.get(name) for name in SETTINGS}
     known |= {name: run.data.metrics.get(name) for name in parity.FIGURES}
     known |= {"fingerprint": run.data.tags.get("fingerprint"), "shipped": run.data.tags.get("shipped") == "true"}
@@ -33,16 +33,24 @@ def verify(run, here: Locked, link: str) -> Iterator[str]:
         kept = here.file(file)
         if digest is None or (kept and checksum(kept) != digest):
             raise Broken(f"{link}, artifact {file.name}", f"it is not {file}")
-    yield f"as in {paths.EXPORTED}: {'shipped' if row['shipped'] else 'not shipped'}"
+    yield 1, f"as in {paths.EXPORTED}: {'shipped' if row['shipped'] else 'not shipped'}"
+    yield from provenance.files([shipping.STAGE], 1, here)
 
 
-def verify_edge(version, here: Locked, link: str) -> Iterator[str]:
-    """What makes a version the edge model is what its file says."""
+def verify_edge(version, here: Locked, link: str) -> Iterator[Line]:
+    """What makes a version the edge model is what its file says. Raises Broken if it is not."""
     edge = here.json(paths.EDGE)
-    if registry.EDGE not in version.aliases or not edge.get("version"):
+    told = edge.get("tags", {})
+    if registry.EDGE not in version.aliases or edge.get("version") is None:
+        return
+    if told.get(logged.FINGERPRINT) != version.tags.get(logged.FINGERPRINT):
+        yield 1, f"{paths.EDGE} tells of version {edge['version']}"
         return
     for key in ("edge.reason", "edge.shipped"):
-        value = edge["tags"].get(key) if edge.get("candidate") == version.tags.get("candidate") else None
-        if version.tags.get(key) != value:
-            raise Broken(f"{link}, tag {key}", f"{version.tags.get(key)}, {value} in {paths.EDGE}")
-    yield f"edge: {version.tags['edge.reason']}"
+        if version.tags.get(key) != told.get(key):
+            raise Broken(
+                f"{link}, tag {key}",
+                f"{version.tags.get(key)}, {told.get(key)} in {paths.EDGE}: `dvc repro --force --single-item "
+                f"{shipping.STAGE}` names it again",
+            )
+    yield 1, f"edge: {version.tags['edge.reason']}"

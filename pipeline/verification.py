@@ -63,7 +63,7 @@ def _run(run_id: str, model: str, here: Locked) -> Iterator[Line]:
         yield 0, f"{link}, {run.info.run_name}, {run.info.status}: of the model of run {exported}"
         if run.info.status != provenance.ENDED:
             raise Broken(link, f"it is {run.info.status}")
-        yield from ((1, line) for line in shipped.verify(run, here, link))
+        yield from shipped.verify(run, here, link)
         if runs.find(exported).data.tags.get("model.fingerprint") != run.data.tags.get("fingerprint"):
             raise Broken(f"{link}, tag fingerprint", f"it is not that of run {exported}")
         run_id = exported
@@ -123,7 +123,7 @@ def _version(version, here: Locked) -> Iterator[Line]:
         raise Broken(f"{link}, description", f"it is not that of tag {registry.DESCRIBED}")
     for lines in (_figures, _evidence, _commit):
         yield from ((1, line) for line in lines(version, run, link))
-    yield from ((1, line) for line in shipped.verify_edge(version, here, link))
+    yield from shipped.verify_edge(version, here, link)
     yield from _decision(version, here, link)
     yield from provenance.verify(run_id, 1, here, here)
 
@@ -175,26 +175,21 @@ def _decision(version, here: Locked, link: str) -> Iterator[Line]:
         raise Broken(f"{LOCK}, promote", "there is no such stage")
     if (found := here.md5(paths.REGISTRY, recorded)[0]) != recorded:
         raise Broken(str(paths.REGISTRY), f"it has MD5 {found}, {recorded} is recorded in {LOCK}")
-    decision, restored = here.json(paths.REGISTRY), "restored.version" in version.tags
-    if entry := journal.changed(version.name):
-        raise Broken(f"{version.name}, history", f"entry {entry} is not what it was when the next one was written")
-    history, known = decision.get("history", {}), dict(enumerate(journal.hashes(version.name)))
-    ours, made = registry.had_run(str(decision.get("run_id"))), runs.look_for(str(decision.get("run_id")))
-    if ours and known.get(history.get("entries")) != history.get("sha256"):
-        raise Broken(f"{version.name}, history", f"entry {history.get('entries')} is not that of {paths.REGISTRY}")
-    yield 1, f"history: {len(known) - 1} entries{'' if ours else f'; {paths.REGISTRY} was written by another store'}"
-    told = decision.get("tags", {})
+    decision = here.json(paths.REGISTRY)
+    run_id, told = str(decision.get("run_id")), decision.get("tags", {})
+    ours, made = registry.had_run(run_id), runs.look_for(run_id)
+    yield 1, _history(decision, ours, version.name)
     # Who trains the same again gets the same model, in a run of its own.
-    same = told.get(logged.FINGERPRINT) == version.tags[logged.FINGERPRINT]
-    if not same or (made and made.info.run_id != version.run_id):
+    another_run = made is not None and made.info.run_id != version.run_id
+    if another_run or told.get(logged.FINGERPRINT) != version.tags[logged.FINGERPRINT]:
         yield 1, f"{paths.REGISTRY} tells of version {decision.get('version')}"
         return
-    same = told.get(registry.DECISION) == version.tags.get(registry.DECISION)
-    for key, value in told.items():
-        elsewhere = key == "run_id" and (restored or not ours)
-        if version.tags.get(key) != value and not elsewhere and (same or key in versions.OWN):
-            raise Broken(f"{link}, tag {key}", f"{version.tags.get(key)}, {value} in {paths.REGISTRY}")
-    if not same:
+    redecided = told.get(registry.DECISION) != version.tags.get(registry.DECISION)
+    elsewhere = {"run_id"} if "restored.version" in version.tags or not ours else set()
+    for key in told.keys() - elsewhere:
+        if version.tags.get(key) != told[key] and not (redecided and key not in versions.OWN):
+            raise Broken(f"{link}, tag {key}", f"{version.tags.get(key)}, {told[key]} in {paths.REGISTRY}")
+    if redecided:
         yield 1, f"{paths.REGISTRY} tells of another decision"
         return
     if not version.description.startswith(str(decision.get("description"))):
@@ -202,6 +197,16 @@ def _decision(version, here: Locked, link: str) -> Iterator[Line]:
     if registry.digest(decision.get("gate")) != told.get(registry.DECISION):
         raise Broken(f"{paths.REGISTRY}, gate", f"it is not what {link} says")
     yield from provenance.files(["promote"], 1, here)
+
+
+def _history(decision: dict, ours: bool, model: str) -> str:
+    """Each entry is the one that the next was written after, and registry.json has the last one of its time."""
+    if number := journal.changed(model):
+        raise Broken(f"{model}, history", f"entry {number} is not what it was when the next one was written")
+    told, hashes = decision.get("history", {}), dict(enumerate(journal.hashes(model)))
+    if ours and hashes.get(told.get("entries")) != told.get("sha256"):
+        raise Broken(f"{model}, history", f"entry {told.get('entries')} is not that of {paths.REGISTRY}")
+    return f"history: {len(hashes) - 1} entries{'' if ours else f'; {paths.REGISTRY} was written by another store'}"
 
 
 def _standing(version) -> str:

@@ -1,5 +1,6 @@
 """Lineage of what was rightly changed since: decided on or evaluated again, replaced, begun and killed."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from drills.files import small_model
-from pipeline import cached, journal, logged, promotion, registry, runs, verification
+from pipeline import cached, journal, logged, promotion, registry, runs, shipped, verification
 from pipeline.locked import Broken, Locked
 from tests.tampering import CNN, MODEL, artifact, decide_otherwise, kept, run_id
 
@@ -52,6 +53,15 @@ def test_a_run_that_was_killed_is_no_link_from_a_file():
         told = lines(f"{CNN}/model.keras")
     assert f"run {run_id('custom_cnn')}, custom_cnn, FINISHED" in told
     assert killed.info.run_id not in "".join(told)
+
+
+def test_an_edge_model_that_another_experiment_named_is_no_broken_link():
+    with kept("reports/edge.json"):
+        edge = json.loads(Path("reports/edge.json").read_text())
+        edge["tags"][logged.FINGERPRINT] = "0" * 64
+        Path("reports/edge.json").write_text(json.dumps(edge | {"version": "7"}))
+        told = list(shipped.verify_edge(registry.resolve(MODEL, "@edge"), Locked.here(), "a link"))
+    assert told == [(1, "reports/edge.json tells of version 7")]
 
 
 @pytest.fixture
