@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,6 +128,20 @@ def _nested(file: h5py.File, count: int) -> None:
         inner = outer
 
 
+def _packed(file: h5py.File) -> None:
+    """An array of 40 bytes that unpacks to 100 million."""
+    array = file.create_dataset("x", (10,), "f4", chunks=(10,), compression="gzip")
+    array.id.write_direct_chunk((0,), zlib.compress(bytes(100_000_000)))
+
+
+def _retyped(members: dict[str, bytes]) -> None:
+    """By an attribute of an array Keras reads its numbers as others, rounded."""
+    content = io.BytesIO(members[WEIGHTS])
+    with h5py.File(content, "a") as file:
+        file["layers/dense/vars/0"].attrs["dtype"] = "bfloat16"
+    members[WEIGHTS] = content.getvalue()
+
+
 def _many_names(file: h5py.File) -> None:
     """An array under 50,000 names."""
     array = file.create_dataset("x", data=np.zeros(10_000, "f4"))
@@ -166,6 +181,8 @@ MODELS: dict[str, Callable[[Path, Path], None]] = {
     "weights that claim a terabyte": lambda path, canary: changed_model(
         path, _weights(lambda file: file.create_dataset("x", (250_000_000_000,), "f4", chunks=(1_000_000,)))
     ),
+    "weights that unpack to more than they say": lambda path, canary: changed_model(path, _weights(_packed)),
+    "weights to be read as numbers of another type": lambda path, canary: changed_model(path, _retyped),
     "weights that lie in another file": lambda path, canary: changed_model(
         path, _weights(lambda file: file.create_dataset("x", (10,), "u1", external=[("/etc/passwd", 0, 10)]))
     ),

@@ -1,6 +1,7 @@
 """Files, read and written: whole or not at all, under a temporary name first; and their checksums."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import shutil
@@ -26,6 +27,15 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Within the block no other process is in a block of the same lock, a file; it waits for its turn."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def fresh_folder(path: Path) -> Path:

@@ -1,6 +1,7 @@
 """HDF5 files that others may have written, looked through before anything in them is read.
 
-A link or a virtual dataset would open other files, and where the file is in memory, crash the process.
+A link or a virtual dataset would open other files, and where the file is in memory, crash the process. Of a packed one
+nothing says how much memory it takes to unpack. Keras writes neither.
 """
 
 from pathlib import Path
@@ -63,4 +64,8 @@ def _numbers(dataset: h5py.Dataset, path: str) -> h5py.Dataset:
         raise ValueError(f"its weights are elsewhere: {path} lies in another file")
     if dataset.shape is None or dataset.dtype.hasobject:
         raise ValueError(f"its weights: {path} holds no numbers")
+    if dataset.chunks is not None:
+        raise ValueError(f"its weights: {path} is stored in pieces, which may be packed")
+    if len(dataset.attrs):
+        raise ValueError(f"its weights: {path} has attributes, by which its numbers may be read as others")
     return dataset

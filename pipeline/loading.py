@@ -45,12 +45,9 @@ def _registered(address: str) -> tuple[str, Model]:
 
     tracking.connect(params)
     version = registry.resolve(params.registry.model, address)
-    name = f"{version.name} version {version.version}"
     with tempfile.TemporaryDirectory() as folder:
-        path = logged.fetch_served(version, Path(folder))
-        if path is None:
-            raise UserError(f"{name} has no Keras file: `pipeline lineage {version.version}` says what is wrong")
-        return name, _from_file(path)
+        fetched = logged.fetch_served(version, Path(folder))
+        return f"{version.name} version {version.version}", _from_file(fetched / logged.KERAS)
 
 
 def _from_file(path: Path) -> Model:

@@ -107,30 +107,24 @@ def delete(run: Run) -> None:
 def runs_of(fingerprint: str) -> list[Run]:
     """The runs that logged a model of this fingerprint."""
     query = f"tags.`model.fingerprint` = '{fingerprint}'"
-    try:
+    with tracking.answering():
         return mlflow.search_runs(search_all_experiments=True, filter_string=query, output_format="list")
-    except MlflowException as error:
-        raise tracking.failed(error) from error
 
 
 def place(model_uri: str) -> str:
     """Where a logged model (models:/m-...) lies."""
-    try:
+    with tracking.answering():
         return MlflowClient().get_logged_model(model_uri.removeprefix("models:/")).artifact_location
-    except MlflowException as error:
-        raise tracking.failed(error) from error
 
 
 def served(version: ModelVersion) -> str:
     """Where that lies which a registered version gives to whoever loads it."""
-    try:
+    with tracking.answering():
         return MlflowClient().get_model_version_download_uri(version.name, version.version)
-    except MlflowException as error:
-        raise tracking.failed(error) from error
 
 
-def scoring(place: str) -> tuple[Any, Callable]:
-    """The Keras model that lies in a place, and what makes MLflow's scoring server (an ASGI application) of it.
+def scoring(folder: Path) -> tuple[Any, Callable]:
+    """The Keras model of a fetched folder, and what makes MLflow's scoring server (an ASGI application) of it.
 
     The latter takes a function, images uint8 (N, 32, 32, 3) to probabilities (N, 10), that is asked instead of the
     model's `predict`, which sets up a data pipeline for each request. The server's limit of a request's time is raised:
@@ -139,12 +133,8 @@ def scoring(place: str) -> tuple[Any, Callable]:
     from mlflow.pyfunc import scoring_server
 
     MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT.set(REQUEST_TIMEOUT)
-    with tempfile.TemporaryDirectory() as folder:
-        path = _fetch_keras(place, Path(folder))
-        if path is None:
-            raise UserError(f"{place} has no {KERAS}: `pipeline lineage` says what is wrong")
-        model = model_file.load(path)  # not by the module that MLmodel names, which may be anybody's
-    metadata = Model.load(place)
+    model = model_file.load(folder / KERAS)  # not by the module that MLmodel names, which may be anybody's
+    metadata = Model.load(str(folder))
     return model, lambda predict: scoring_server.init(_Predicting(metadata, predict))
 
 
@@ -165,19 +155,23 @@ def fetch(model_uri: str, folder: Path) -> Path:
 
     Raises UserError if there is none.
     """
+    return _fetched(place(model_uri), folder)
+
+
+def fetch_served(version: ModelVersion, folder: Path) -> Path:
+    """The folder that a registered version gives to whoever loads it, fetched into `folder`.
+
+    Raises UserError if there is none, or no Keras file in it.
+    """
+    fetched = _fetched(served(version), folder)
+    if not (fetched / KERAS).is_file():
+        name, number = version.name, version.version
+        raise UserError(f"{name} version {number} has no Keras file: `pipeline lineage {number}` says what is wrong")
+    return fetched
+
+
+def _fetched(address: str, folder: Path) -> Path:
     try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=place(model_uri), dst_path=str(folder)))
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(folder)))
     except (MlflowException, OSError) as error:
         raise tracking.failed(error) from error
-
-
-def fetch_served(version: ModelVersion, folder: Path) -> Path | None:
-    """The Keras file that a registered version gives to whoever loads it, fetched into `folder`; None: it has none."""
-    return _fetch_keras(served(version), folder)
-
-
-def _fetch_keras(address: str, folder: Path) -> Path | None:
-    try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"{address}/{KERAS}", dst_path=str(folder)))
-    except (MlflowException, OSError):
-        return None

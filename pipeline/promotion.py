@@ -14,7 +14,8 @@ from mlflow.entities.model_registry import ModelVersion
 
 from pipeline import journal
 from pipeline.errors import UserError
-from pipeline.registry import answering, versions
+from pipeline.registry import versions
+from pipeline.tracking import answering
 
 CHAMPION, PRODUCTION = "champion", "Production"
 CHALLENGER, STAGING = "challenger", "Staging"

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import cached, cifar10, logged, mlmodel, model_file, paths, registry, runs, tracking
+from pipeline import cached, cifar10, logged, mlmodel, model_file, paths, runs, tracking
 from pipeline.files import checksum, folder_checksum
 from pipeline.locked import LOCK, Broken, Locked, git
 
@@ -186,17 +186,18 @@ def _epochs(name: str, run, locked: Locked, link: str) -> Iterator[str]:
     rows = list(csv.DictReader(locked.read(path).decode(errors="replace").splitlines()))
     if not rows:
         return
-    stored = tracking.epochs(run.info.run_id)
     for metric, column in tracking.EPOCH.items():
         try:
             told = {int(row["epoch"]): float(row[column]) for row in rows}
         except (KeyError, TypeError, ValueError) as error:
             raise Broken(str(path), f"it is damaged: {error}") from None
-        if len(registry.measured(run.info.run_id, metric)) != len(stored[metric]):
+        points = tracking.points(run.info.run_id, metric)
+        stored = dict(points)
+        if len(points) != len(stored):
             raise Broken(f"{link}, metric {metric}", "the store has two values of an epoch")
-        for epoch in sorted(told.keys() | stored[metric].keys()):
-            if told.get(epoch) != stored[metric].get(epoch):
-                values = f"{stored[metric].get(epoch)} in the store, {told.get(epoch)} in {path}"
+        for epoch in sorted(told.keys() | stored.keys()):
+            if told.get(epoch) != stored.get(epoch):
+                values = f"{stored.get(epoch)} in the store, {told.get(epoch)} in {path}"
                 raise Broken(f"{link}, metric {metric} of epoch {epoch}", values)
     yield f"{len(rows)} epochs"
 

@@ -1,7 +1,6 @@
 """The MLflow model registry: versions, found and made. Who of them is champion is told in promotion.py."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import tempfile
@@ -13,10 +12,8 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from pipeline import logged, paths, tracking
+from pipeline import files, paths, tracking
 from pipeline.errors import UserError
 
 EDGE = "edge"  # alias of the small model that is exported for devices; it has no part in the history
@@ -30,30 +27,18 @@ warnings.filterwarnings("ignore", message=".*[Mm]odel registry stages.*")  # kep
 
 
 @contextlib.contextmanager
-def answering() -> Iterator[None]:
-    """Within the block, a store that fails is a UserError."""
-    try:
-        yield
-    except MlflowException as error:
-        raise tracking.failed(error) from error
-
-
-@contextlib.contextmanager
 def alone() -> Iterator[None]:
     """Within the block no other experiment of this repository writes of versions, or of the exports below their runs.
 
     If it were of the same model, tags and artifacts of both would be mixed.
     """
-    folder = paths.shared(paths.CHECKPOINTS)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "registry.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with files.alone(paths.shared(paths.CHECKPOINTS) / "registry.lock"):
         yield
 
 
 def version_of(model: str, model_uri: str) -> ModelVersion | None:
     """The version of a logged model, if it is registered."""
-    with answering():
+    with tracking.answering():
         versions = MlflowClient().search_model_versions(f"name = '{model}'")
         return next((known for known in versions if known.tags.get("model_uri") == model_uri), None)
 
@@ -61,7 +46,7 @@ def version_of(model: str, model_uri: str) -> ModelVersion | None:
 def versions(model: str) -> list[ModelVersion]:
     """All versions, with their aliases, which a search leaves out."""
     client = MlflowClient()
-    with answering():
+    with tracking.answering():
         found = client.search_model_versions(f"name = '{model}'")
         return [client.get_model_version(model, version.version) for version in found]
 
@@ -80,7 +65,7 @@ def resolve(model: str, address: str) -> ModelVersion:
 
 def aliases(model: str) -> set[str]:
     """The aliases that some version has."""
-    with answering():
+    with tracking.answering():
         return set(MlflowClient().get_registered_model(model).aliases)
 
 
@@ -90,7 +75,7 @@ def register(model: str, model_uri: str, description: str, tags: dict[str, str])
     The tags are set in their order, last of all: the last one says that all is there.
     """
     client = MlflowClient()
-    with answering():
+    with tracking.answering():
         if not client.search_registered_models(f"name = '{model}'"):
             client.create_registered_model(model, description=DESCRIPTION)
         known = version_of(model, model_uri) or mlflow.register_model(model_uri, model, tags={"model_uri": model_uri})
@@ -104,37 +89,13 @@ def reopen(model: str, model_uri: str) -> None:
     """Take from the version of a logged model, if there is one, what says that it was decided on."""
     known = version_of(model, model_uri)
     if known and DECIDED in known.tags:
-        with answering():
+        with tracking.answering():
             MlflowClient().delete_model_version_tag(model, str(known.version), DECIDED)
 
 
 def by_hand(version: ModelVersion) -> bool:
     """Whether a version says that a person has promoted it, and no gate has decided."""
     return version.tags.get(DECISION) == digest(BY_HAND)
-
-
-def measured(run_id: str, figure: str) -> list[float]:
-    """What a metric of a run was, each time that it was logged. Raises UserError if the store fails."""
-    with answering():
-        return [point.value for point in MlflowClient().get_metric_history(run_id, figure)]
-
-
-def had_run(run_id: str) -> bool:
-    """Whether the store has a run of this id, or one that was deleted."""
-    try:
-        return bool(MlflowClient().get_run(run_id))
-    except MlflowException as error:
-        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-            return False
-        raise tracking.failed(error) from error
-
-
-def fetch(version: ModelVersion, folder: Path) -> Path:
-    """The folder that a version gives to whoever loads it, fetched into `folder`. Raises UserError if there is none."""
-    try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=logged.served(version), dst_path=str(folder)))
-    except (MlflowException, OSError) as error:
-        raise tracking.failed(error) from error
 
 
 def evidence(run_id: str) -> dict | None:
@@ -159,7 +120,7 @@ def edge(model: str, model_uri: str, description: str, tags: dict[str, str]) -> 
     A version that stage `promote` has registered keeps its description, and its tags but for `edge.*`.
     """
     client = MlflowClient()
-    with answering():
+    with tracking.answering():
         known = version_of(model, model_uri)
         if known and DECIDED in known.tags:
             version = str(known.version)

@@ -21,7 +21,7 @@ def restore() -> list[str]:
     receipts = {name: _receipt(paths.candidate(name) / "run.json") for name in names}
     decision = read_json(paths.REGISTRY, *DECISION_KEYS) if paths.REGISTRY.exists() else None
     trained = {name: receipt for name, receipt in receipts.items() if receipt["status"] != "skipped"}
-    done, told = [], [receipt["run_id"] for receipt in trained.values()]
+    done = []
     for name, receipt in trained.items():
         known, state = runs.look_for(receipt["run_id"]), "is there"
         if known is None:
@@ -35,21 +35,7 @@ def restore() -> list[str]:
         if paths.EDGE.exists():
             exported, edge = read_json(paths.EXPORTED), read_json(paths.EDGE, "model", "candidate", "version")
             done += shipping.restore(exported, edge, trained)
-            told += [row["run_id"] for row in exported]
-    for run_id in told:
-        _end(run_id)
     return done
-
-
-def _end(run_id: str) -> None:
-    """End a run that a restoration had told whole when it was killed.
-
-    If it was an evaluation of a restored run that was killed, `dvc repro` goes on with it.
-    """
-    run = runs.look_for(run_id)
-    if run and runs.RESTORED in run.data.tags and run.info.status == "RUNNING":
-        with runs.resume(run_id, "restored"):
-            pass
 
 
 def _receipt(path: Path) -> dict:
@@ -96,13 +82,14 @@ def _restore_run(name: str, receipt: dict) -> None:
 def _evaluate_again(name: str, receipt: dict, run) -> bool:
     """Tell a run of its evaluation that the files have, if its last one was another; return whether it was.
 
-    DVC restores an older one from its cache, of which MLflow is not told.
+    DVC restores an older one from its cache, of which MLflow is not told. A run that a kill left running is ended.
     """
     evaluated = _evaluated(name, receipt)
     if evaluated is None:
         return False
     tags = {key: value for key, value in evaluated["tags"].items() if key.startswith("evaluate.")}
-    if run.data.metrics | evaluated["metrics"] == run.data.metrics and run.data.tags | tags == run.data.tags:
+    told = run.data.metrics | evaluated["metrics"] == run.data.metrics and run.data.tags | tags == run.data.tags
+    if told and run.info.status != "RUNNING":
         return False
     with runs.resume(run.info.run_id, "evaluate"):
         tracking.log_files(*sorted((paths.REPORTS / name).iterdir()), *sorted((paths.EVALUATION / name).iterdir()))

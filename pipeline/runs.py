@@ -97,8 +97,9 @@ def restore(receipt: dict) -> Iterator[mlflow.ActiveRun]:
     with _ending(mlflow.start_run(run_id=begun.info.run_id)) as run:
         mlflow.log_params(receipt["params"])
         yield run
-        mlflow.set_tag(RESTORED, receipt["run_id"])
-        mlflow.delete_tag(RESTORING)
+    tracking.tag(run.info.run_id, RESTORED, receipt["run_id"])
+    with tracking.answering():
+        client.delete_tag(run.info.run_id, RESTORING)
 
 
 def find(run_id: str) -> Run:
@@ -114,14 +115,20 @@ def find(run_id: str) -> Run:
 
 def look_for(run_id: str) -> Run | None:
     """As `find`, or None. A run that was deleted is not there, nor is one that is half restored."""
-    try:
-        run = MlflowClient().get_run(run_id)
-        if run.info.lifecycle_stage == LifecycleStage.ACTIVE:
-            return run
-    except MlflowException as error:
-        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-            raise tracking.failed(error) from error
+    run = known(run_id)
+    if run and run.info.lifecycle_stage == LifecycleStage.ACTIVE:
+        return run
     return next(iter(_tagged(RESTORED, run_id)), None)
+
+
+def known(run_id: str) -> Run | None:
+    """The run of this very id, deleted ones too; None if the store never had it."""
+    try:
+        return MlflowClient().get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            return None
+        raise tracking.failed(error) from error
 
 
 def _tagged(tag: str, run_id: str) -> list[Run]:

@@ -23,8 +23,8 @@ def log(row: dict, parent: str, restored: str | None = None) -> str:
         tracking.log_metrics({name: row[name] for name in parity.FIGURES if row[name] is not None})
         if row["file"]:
             tracking.log_files(Path(row["file"]))
-        if restored:
-            tracking.log_tags({runs.RESTORED: restored})  # now that all is told
+    if restored:
+        tracking.tag(run.info.run_id, runs.RESTORED, restored)  # now that all is told
     return run.info.run_id
 
 

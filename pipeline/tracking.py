@@ -1,7 +1,6 @@
 """MLflow runs: one an architecture and one for the ensemble. Files are the truth; this tells MLflow what happened."""
 
 import contextlib
-import fcntl
 import json
 import os
 import shlex
@@ -19,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline import paths
 from pipeline.errors import UserError
+from pipeline.files import alone
 from pipeline.preflight import TRACKING
 from pipeline.schema import Ensemble, Network, Params, Section, Training, Trunk
 from pipeline.schema import Model as Architecture
@@ -37,20 +37,12 @@ def connect(params: Params) -> None:
     mlflow.set_tracking_uri(os.environ.get(TRACKING) or f"{SQLITE}{paths.shared(paths.STORE).resolve()}/{DATABASE}")
     store = _folder()
     try:
-        with _alone(store) if store else contextlib.nullcontext():
+        # Two processes that make a new store at once would clash.
+        with alone(store / ".lock") if store else contextlib.nullcontext():
             open_experiment(params.tracking.experiment)
     except (MlflowException, SQLAlchemyError, ImportError) as error:  # ImportError: of the driver of a database
         raise failed(error) from None
     mlflow.set_system_metrics_sampling_interval(params.tracking.system_metrics_interval)
-
-
-@contextlib.contextmanager
-def _alone(store: Path) -> Iterator[None]:
-    """Within the block no other process opens the store: two that make a new one at once would clash."""
-    store.mkdir(parents=True, exist_ok=True)
-    with (store / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def open_experiment(name: str) -> str:
@@ -85,6 +77,15 @@ def _folder() -> Path | None:
 def failed(error: Exception) -> UserError:
     """What to tell the user about a store that does not do what it is asked."""
     return UserError(f"the MLflow store {mlflow.get_tracking_uri()} failed: {error}"[:400])
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[None]:
+    """Within the block, a store that fails is a UserError."""
+    try:
+        yield
+    except MlflowException as error:
+        raise failed(error) from error
 
 
 def log_params(params: Params, model: Architecture | None, votes: dict[str, float] | None = None) -> None:
@@ -122,18 +123,14 @@ def log_epoch(row: dict) -> None:
 
     An epoch's metrics are written together, so that one of them tells of all.
     """
-    logged = MlflowClient().get_metric_history(mlflow.active_run().info.run_id, "loss")
-    if row["epoch"] not in [point.step for point in logged]:
+    if row["epoch"] not in dict(points(mlflow.active_run().info.run_id, "loss")):
         mlflow.log_metrics({metric: row[column] for metric, column in EPOCH.items()}, step=row["epoch"])
 
 
-def epochs(run_id: str) -> dict[str, dict[int, float]]:
-    """What a run has of each metric of the epochs, by epoch."""
-    client = MlflowClient()
-    try:
-        return {name: {point.step: point.value for point in client.get_metric_history(run_id, name)} for name in EPOCH}
-    except MlflowException as error:
-        raise failed(error) from error
+def points(run_id: str, metric: str) -> list[tuple[int, float]]:
+    """Step and value of a metric of a run, each time that it was logged. Raises UserError if the store fails."""
+    with answering():
+        return [(point.step, point.value) for point in MlflowClient().get_metric_history(run_id, metric)]
 
 
 def log_settings(values: dict[str, str]) -> None:
@@ -149,6 +146,12 @@ def log_tags(tags: dict[str, str]) -> None:
     mlflow.set_tags(tags)
 
 
+def tag(run_id: str, key: str, value: str) -> None:
+    """Set a tag of a run that has ended. Raises UserError if the store fails."""
+    with answering():
+        MlflowClient().set_tag(run_id, key, value)
+
+
 def log_json(name: str, value: dict, run_id: str) -> None:
     """Write an artifact of a run that has ended."""
     MlflowClient().log_text(run_id, json.dumps(value, indent=2) + "\n", name)
@@ -160,12 +163,15 @@ def log_file(file: Path, run_id: str) -> None:
 
 
 def artifact(run_id: str, name: str, folder: Path) -> Path | None:
-    """Fetch an artifact of a run into `folder`; None if the run has no such file."""
+    """Fetch an artifact of a run into `folder`; None if the run has no such file.
+
+    Raises UserError if the store fails.
+    """
     try:
         if name not in [file.path for file in MlflowClient().list_artifacts(run_id)]:
             return None
         return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=str(folder)))
-    except MlflowException as error:
+    except (MlflowException, OSError) as error:
         raise failed(error) from error
 
 

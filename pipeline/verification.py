@@ -5,7 +5,19 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import journal, logged, model_file, paths, promotion, provenance, registry, runs, shipped, versions
+from pipeline import (
+    journal,
+    logged,
+    model_file,
+    paths,
+    promotion,
+    provenance,
+    registry,
+    runs,
+    shipped,
+    tracking,
+    versions,
+)
 from pipeline.errors import UserError
 from pipeline.locked import LOCK, Broken, Locked, git
 from pipeline.provenance import Line
@@ -132,7 +144,7 @@ def _figures(version, run, link: str) -> Iterator[str]:
     """The figures among the version's tags are those that its run had when it was decided on."""
     told = {key: figure for key, figure in version.tags.items() if key in run.data.metrics}
     for key, figure in told.items():
-        if figure not in map(versions.said, registry.measured(run.info.run_id, key)):
+        if figure not in [versions.said(value) for _, value in tracking.points(run.info.run_id, key)]:
             raise Broken(f"{link}, tag {key}", f"{figure}, but its run has {versions.said(run.data.metrics[key])}")
     yield f"{len(told)} figures"
 
@@ -177,7 +189,7 @@ def _decision(version, here: Locked, link: str) -> Iterator[Line]:
         raise Broken(str(paths.REGISTRY), f"it has MD5 {found}, {recorded} is recorded in {LOCK}")
     decision = here.json(paths.REGISTRY)
     run_id, told = str(decision.get("run_id")), decision.get("tags", {})
-    ours, made = registry.had_run(run_id), runs.look_for(run_id)
+    ours, made = runs.known(run_id) is not None, runs.look_for(run_id)
     yield 1, _history(decision, ours, version.name)
     # Who trains the same again gets the same model, in a run of its own.
     another_run = made is not None and made.info.run_id != version.run_id

@@ -1,6 +1,5 @@
 """Real data for the tests: the official CIFAR-10 batches, and the whole graph run once on a small part of them."""
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ import yaml
 from playwright.sync_api import Browser
 
 import pipeline  # noqa: F401  sets what TensorFlow reads at its first import
-from pipeline import cifar10, manifest, params, pretrained, smoke, sources, tracking
+from pipeline import cifar10, files, manifest, params, pretrained, smoke, sources, tracking
 from pipeline.stages import weights
 from tests.browser import started
 from tests.workspace import Workspace
@@ -52,9 +51,7 @@ def _number_format():
 @pytest.fixture(scope="session")
 def raw() -> Path:
     """Folder with the six official batches: the user's, the pipeline's, or downloaded once into .cache."""
-    CACHE.parent.mkdir(exist_ok=True)
-    with (CACHE.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several workers one downloads
+    with files.alone(CACHE.parent / "lock"):  # of several workers one downloads
         for folder in (os.environ.get(sources.ENVIRONMENT, ""), ROOT / "data/raw", CACHE):
             try:
                 cifar10.verify(Path(folder), cifar10.BATCHES)

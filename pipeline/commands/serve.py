@@ -36,17 +36,13 @@ def command(address: str, host: str, port: int) -> None:
     bound = server.listen(host, port)
     params = connected()
     from pipeline import logged, registry
-    from pipeline.errors import UserError
 
     version = registry.resolve(params.registry.model, address)
     url = f"http://{host}:{bound.getsockname()[1]}"
 
     def load() -> tuple:
         with tempfile.TemporaryDirectory() as folder:
-            place = registry.fetch(version, Path(folder))
-            if not (place / logged.KERAS).is_file():
-                raise UserError(f"{version.name} version {version.version} has no {logged.KERAS}")
-            return logged.scoring(str(place))
+            return logged.scoring(logged.fetch_served(version, Path(folder)))
 
     click.echo(f"{version.name} version {version.version} ({address})")
     click.echo(f"page:  {url}/")

@@ -40,7 +40,7 @@ def main() -> None:
     scores = {name: figures["validation"][metric] for name, figures in metrics.items()}
     winner = (max if metric == "accuracy" else min)(scores, key=scores.get)
     tracking.connect(params)
-    with registry.alone(), registry.answering():
+    with registry.alone(), tracking.answering():
         outcome = challenge(winner, metrics[winner], scores, params)
     write_json(paths.REGISTRY, outcome)
     print(f"{outcome['model']} version {outcome['version']}: {outcome['description']}")
