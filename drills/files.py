@@ -129,9 +129,9 @@ def _nested(file: h5py.File, count: int) -> None:
 
 
 def _packed(file: h5py.File) -> None:
-    """An array of 40 bytes that unpacks to 100 million."""
+    """An array of 40 bytes that unpacks to 50 million."""
     array = file.create_dataset("x", (10,), "f4", chunks=(10,), compression="gzip")
-    array.id.write_direct_chunk((0,), zlib.compress(bytes(100_000_000)))
+    array.id.write_direct_chunk((0,), zlib.compress(bytes(50_000_000)))
 
 
 def _retyped(members: dict[str, bytes]) -> None:

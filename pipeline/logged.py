@@ -1,5 +1,6 @@
 """Logged models: made from a Keras model, whose they are, where they lie, what is in them."""
 
+import contextlib
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -163,11 +164,12 @@ def fetch_served(version: ModelVersion, folder: Path) -> Path:
 
     Raises UserError if there is none, or no Keras file in it.
     """
-    fetched = _fetched(served(version), folder)
-    if not (fetched / KERAS).is_file():
-        name, number = version.name, version.version
-        raise UserError(f"{name} version {number} has no Keras file: `pipeline lineage {number}` says what is wrong")
-    return fetched
+    with contextlib.suppress(UserError):  # which would not say where to look
+        fetched = _fetched(served(version), folder)
+        if (fetched / KERAS).is_file():
+            return fetched
+    name, number = version.name, version.version
+    raise UserError(f"{name} version {number} has no Keras file: `pipeline lineage {number}` says what is wrong")
 
 
 def _fetched(address: str, folder: Path) -> Path:

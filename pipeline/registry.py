@@ -80,7 +80,8 @@ def register(model: str, model_uri: str, description: str, tags: dict[str, str])
             client.create_registered_model(model, description=DESCRIPTION)
         known = version_of(model, model_uri) or mlflow.register_model(model_uri, model, tags={"model_uri": model_uri})
         client.update_model_version(model, known.version, description)
-        for key, value in ({DESCRIBED: digest(description)} | tags).items():
+        described = {DESCRIBED: digest(description)}
+        for key, value in (described | tags | described).items():
             client.set_model_version_tag(model, known.version, key, value)
     return str(known.version)
 

@@ -197,7 +197,8 @@ def _decision(version, here: Locked, link: str) -> Iterator[Line]:
         yield 1, f"{paths.REGISTRY} tells of version {decision.get('version')}"
         return
     redecided = told.get(registry.DECISION) != version.tags.get(registry.DECISION)
-    elsewhere = {"run_id"} if "restored.version" in version.tags or not ours else set()
+    restored = "restored.version" in version.tags or not ours
+    elsewhere = {"run_id", registry.DESCRIBED} if restored else set()
     for key in told.keys() - elsewhere:
         if version.tags.get(key) != told[key] and not (redecided and key not in versions.OWN):
             raise Broken(f"{link}, tag {key}", f"{version.tags.get(key)}, {told[key]} in {paths.REGISTRY}")

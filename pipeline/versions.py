@@ -4,7 +4,7 @@ from pipeline import lineage, logged, paths
 from pipeline.files import checksum
 
 OWN = ("candidate", "run_id", logged.FINGERPRINT, logged.VALIDATION)  # tags: whose model it is
-DECIDED = ("params.sha256", "validation_", "test_", "git.", "gate.")  # begin of tags: how good it was, and by what
+DECIDED = ("params.sha256", "validation_", "test_", "git.", "gate.", "description.")  # begin of tags: how good, and why
 TESTED = ("accuracy", "top3", "nll", "ece", "macro_f1")
 
 

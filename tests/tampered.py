@@ -14,6 +14,7 @@ from tests.tampering import (
     append,
     artifact,
     decide_otherwise,
+    describe_otherwise,
     execute,
     logged,
     replace,
@@ -56,6 +57,10 @@ STORE = {
     "the version's description": (
         lambda: MlflowClient().update_model_version(MODEL, "1", "the best there is"),
         "version 1, description",
+    ),
+    "the end of the version's description, and the tag by which it is known": (
+        describe_otherwise,
+        "version 1, tag description.sha256",
     ),
     "the version's probabilities": (version_tag("validation.sha256", "0" * 64), "version 1, tag validation.sha256"),
     "the version's decision": (version_tag("gate.sha256", "0" * 64), "version 1, artifact promotion.json"),

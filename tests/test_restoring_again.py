@@ -29,11 +29,11 @@ def test_what_was_begun_is_begun_anew(colleague):
     assert half.info.run_id not in [model.source_run_id for model in models]
 
 
-@pytest.mark.fault("a restoration that is killed before it ends a run")
+@pytest.mark.fault("a restoration that is killed before it ends an evaluation")
 def test_a_run_that_was_told_whole_is_ended(colleague):
-    colleague.client.update_run(colleague.run("ensemble").info.run_id, "RUNNING")
+    colleague.client.update_run(colleague.run("custom_cnn").info.run_id, "RUNNING")
     assert colleague.pipeline("restore").returncode == 0
-    assert colleague.run("ensemble").info.status == "FINISHED"
+    assert colleague.run("custom_cnn").info.status == "FINISHED"
 
 
 def test_a_restored_run_in_which_the_evaluation_failed_is_there_still(colleague):
