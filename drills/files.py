@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
+KERNEL = "layers/dense/vars/0"  # in the small model's weights
 
 
 class Touch:
@@ -134,14 +135,6 @@ def _packed(file: h5py.File) -> None:
     array.id.write_direct_chunk((0,), zlib.compress(bytes(50_000_000)))
 
 
-def _retyped(members: dict[str, bytes]) -> None:
-    """By an attribute of an array Keras reads its numbers as others, rounded."""
-    content = io.BytesIO(members[WEIGHTS])
-    with h5py.File(content, "a") as file:
-        file["layers/dense/vars/0"].attrs["dtype"] = "bfloat16"
-    members[WEIGHTS] = content.getvalue()
-
-
 def _many_names(file: h5py.File) -> None:
     """An array under 50,000 names."""
     array = file.create_dataset("x", data=np.zeros(10_000, "f4"))
@@ -156,8 +149,21 @@ def _hdf5(fill: Callable[[h5py.File], object]) -> bytes:
     return content.getvalue()
 
 
+def _other_shape(file: h5py.File) -> None:
+    del file[KERNEL]
+    file[KERNEL] = np.zeros((3, 3), "f4")
+
+
 def _weights(fill: Callable[[h5py.File], object]) -> Callable[[dict[str, bytes]], None]:
-    return lambda members: members.update({WEIGHTS: _hdf5(fill)})
+    """Something beside the weights of the model, or in their place."""
+
+    def change(members: dict[str, bytes]) -> None:
+        content = io.BytesIO(members[WEIGHTS])
+        with h5py.File(content, "a") as file:
+            fill(file)
+        members[WEIGHTS] = content.getvalue()
+
+    return change
 
 
 # What is put into the place of a model, by what is wrong with it; each is told where a canary would be.
@@ -179,18 +185,26 @@ MODELS: dict[str, Callable[[Path, Path], None]] = {
     "a zip with a symbolic link": lambda path, canary: _symlink(path),
     "a zip without weights": lambda path, canary: changed_model(path, lambda members: members.pop(WEIGHTS)),
     "weights that claim a terabyte": lambda path, canary: changed_model(
-        path, _weights(lambda file: file.create_dataset("x", (250_000_000_000,), "f4", chunks=(1_000_000,)))
+        path, _weights(lambda file: file.create_dataset("x", (250_000_000_000,), "f4"))
+    ),
+    "weights that are not in the file": lambda path, canary: changed_model(
+        path, _weights(lambda file: file.create_dataset("x", (100_000_000,), "f4"))
+    ),
+    "weights that are each a million": lambda path, canary: changed_model(
+        path, _weights(lambda file: file.create_dataset("x", (), np.dtype(("f4", (1000, 1000)))))
     ),
     "weights that unpack to more than they say": lambda path, canary: changed_model(path, _weights(_packed)),
-    "weights to be read as numbers of another type": lambda path, canary: changed_model(path, _retyped),
+    "weights to be read as numbers of another type": lambda path, canary: changed_model(
+        path, _weights(lambda file: file[KERNEL].attrs.update({"dtype": "bfloat16"}))
+    ),
     "weights that lie in another file": lambda path, canary: changed_model(
         path, _weights(lambda file: file.create_dataset("x", (10,), "u1", external=[("/etc/passwd", 0, 10)]))
     ),
     "weights behind a link to another file": lambda path, canary: changed_model(
-        path, _weights(lambda file: file.update({"layers": h5py.ExternalLink("/etc/passwd", "/")}))
+        path, _weights(lambda file: file.update({"x": h5py.ExternalLink("/etc/passwd", "/")}))
     ),
     "weights behind a link to nowhere": lambda path, canary: changed_model(
-        path, _weights(lambda file: file.update({"layers": h5py.SoftLink("/nowhere")}))
+        path, _weights(lambda file: file.update({"x": h5py.SoftLink("/nowhere")}))
     ),
     "weights nested 20,000 deep": lambda path, canary: changed_model(
         path, _weights(lambda file: _nested(file, 20_000))
@@ -206,12 +220,19 @@ MODELS: dict[str, Callable[[Path, Path], None]] = {
     "weights that are none": lambda path, canary: changed_model(
         path, _weights(lambda file: file.update({"x": h5py.Empty("f4")}))
     ),
+    "weights that are bytes": lambda path, canary: changed_model(
+        path, _weights(lambda file: file.create_dataset("x", data=np.array([b"1.5"])))
+    ),
+    "weights that are records": lambda path, canary: changed_model(
+        path, _weights(lambda file: file.create_dataset("x", data=np.zeros(3, "f4,f4")))
+    ),
+    "weights that are but a type": lambda path, canary: changed_model(
+        path, _weights(lambda file: file.update({"x": np.dtype("f4")}))
+    ),
     "weights that are words": lambda path, canary: changed_model(
         path, _weights(lambda file: file.create_dataset("x", data=["word"], dtype=h5py.string_dtype()))
     ),
-    "weights of other shapes": lambda path, canary: changed_model(
-        path, _weights(lambda file: file.create_dataset("layers/dense/vars/0", data=np.zeros((3, 3), "f4")))
-    ),
+    "weights of other shapes": lambda path, canary: changed_model(path, _weights(_other_shape)),
     "a configuration that is no JSON": lambda path, canary: changed_model(
         path, lambda members: members.update({CONFIG: b"{" * 100})
     ),

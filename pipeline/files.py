@@ -1,4 +1,4 @@
-"""Files, read and written: whole or not at all, under a temporary name first; and their checksums."""
+"""Files, read and written: whole or not at all, under a temporary name first; their checksums; and locks."""
 
 import contextlib
 import fcntl

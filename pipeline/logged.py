@@ -1,6 +1,5 @@
 """Logged models: made from a Keras model, whose they are, where they lie, what is in them."""
 
-import contextlib
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -164,16 +163,25 @@ def fetch_served(version: ModelVersion, folder: Path) -> Path:
 
     Raises UserError if there is none, or no Keras file in it.
     """
-    with contextlib.suppress(UserError):  # which would not say where to look
-        fetched = _fetched(served(version), folder)
+    address, why = served(version), "it lacks one"
+    try:
+        fetched = _fetched(address, folder)
         if (fetched / KERAS).is_file():
             return fetched
+    except UserError as error:
+        why = error
     name, number = version.name, version.version
-    raise UserError(f"{name} version {number} has no Keras file: `pipeline lineage {number}` says what is wrong")
+    raise UserError(
+        f"{name} version {number} gives no Keras file: `pipeline lineage {number}` says what is wrong ({why})"
+    )
 
 
 def _fetched(address: str, folder: Path) -> Path:
     try:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(folder)))
-    except (MlflowException, OSError) as error:
+    except OSError as error:
+        if error.errno:  # a full disk, say, which is not the store's
+            raise
+        raise tracking.failed(error) from error
+    except MlflowException as error:
         raise tracking.failed(error) from error

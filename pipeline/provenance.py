@@ -13,7 +13,6 @@ from pipeline.locked import LOCK, Broken, Locked, git
 Line = tuple[int, str]  # how deep it is indented, and what it says
 SPLITS = [str(path) for path in (paths.TRAIN, paths.VALIDATION, paths.TEST)]
 LOADED = "registered_model_meta"  # in a store of files, MLflow writes it beside a model that is loaded by its version
-ENDED = "FINISHED"  # MLflow's status of a run that was not cut short
 SINCE = {"attempt", "resumed"}  # tags that a restored run lacks, or that change
 
 
@@ -22,7 +21,7 @@ def verify(run_id: str, depth: int, near: Locked, here: Locked) -> Iterator[Line
     run = runs.find(run_id)
     tags, link = run.data.tags, f"run {run.info.run_id}"
     yield depth, f"{link}, {run.info.run_name}, {run.info.status}"
-    if run.info.status != ENDED:
+    if run.info.status != runs.ENDED:
         raise Broken(link, f"it is {run.info.status}")
     if "dvc.stage" not in tags:
         raise Broken(f"{link}, tag dvc.stage", "is missing")
@@ -119,7 +118,7 @@ def _receipts(name: str, run, locked: Locked, link: str) -> Iterator[str]:
             raise Broken(f"{link}, name", f"{run.info.run_name} in the store, {receipt.get('name')} in {path}")
         for what, stored in known.items():
             for key, value in receipt.get(what, {}).items():
-                if stored.get(key) != value and key not in since:
+                if stored.get(key) != value and key not in since and not (again and key.startswith("restored.")):
                     told = f"{link}, {what.removesuffix('s')} {key}"
                     cure = "; `pipeline restore` tells the store" if path.is_relative_to(paths.PREDICTIONS) else ""
                     raise Broken(told, f"{stored.get(key)} in the store, {value} in {path}{cure}")

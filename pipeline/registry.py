@@ -80,8 +80,8 @@ def register(model: str, model_uri: str, description: str, tags: dict[str, str])
             client.create_registered_model(model, description=DESCRIPTION)
         known = version_of(model, model_uri) or mlflow.register_model(model_uri, model, tags={"model_uri": model_uri})
         client.update_model_version(model, known.version, description)
-        described = {DESCRIBED: digest(description)}
-        for key, value in (described | tags | described).items():
+        # Also if the tags are those of registry.json, which has the digest of what was said then.
+        for key, value in ({DESCRIBED: ""} | tags | {DESCRIBED: digest(description)}).items():
             client.set_model_version_tag(model, known.version, key, value)
     return str(known.version)
 

@@ -82,14 +82,14 @@ def _restore_run(name: str, receipt: dict) -> None:
 def _evaluate_again(name: str, receipt: dict, run) -> bool:
     """Tell a run of its evaluation that the files have, if its last one was another; return whether it was.
 
-    DVC restores an older one from its cache, of which MLflow is not told. A run that a kill left running is ended.
+    DVC restores an older one from its cache, of which MLflow is not told. So does one that was cut short.
     """
     evaluated = _evaluated(name, receipt)
     if evaluated is None:
         return False
     tags = {key: value for key, value in evaluated["tags"].items() if key.startswith("evaluate.")}
     told = run.data.metrics | evaluated["metrics"] == run.data.metrics and run.data.tags | tags == run.data.tags
-    if told and run.info.status != "RUNNING":
+    if told and run.info.status == runs.ENDED:
         return False
     with runs.resume(run.info.run_id, "evaluate"):
         tracking.log_files(*sorted((paths.REPORTS / name).iterdir()), *sorted((paths.EVALUATION / name).iterdir()))

@@ -16,8 +16,9 @@ from pipeline.attempts import Attempt
 from pipeline.errors import UserError
 from pipeline.preflight import TRACKING
 
+ENDED = RunStatus.to_string(RunStatus.FINISHED)  # of a run that was not cut short
 RESTORED = "restored.from"  # tag: the run that was told again
-RESTORING = "restoring"  # the same, until all is told
+RESTORING = "restoring"  # tag: the same, until all is told; a kill may leave it beside the other
 
 
 @contextlib.contextmanager
@@ -148,7 +149,8 @@ def _ending(run: mlflow.ActiveRun) -> Iterator[mlflow.ActiveRun]:
         if isinstance(error, MlflowException):
             raise tracking.failed(error) from error
         raise
-    mlflow.end_run()
+    with tracking.answering():
+        mlflow.end_run()
 
 
 def receipt(run: Run) -> dict:
@@ -165,5 +167,5 @@ def receipt(run: Run) -> dict:
         "started": run.info.start_time,
         "params": run.data.params,
         "metrics": {key: value for key, value in run.data.metrics.items() if not key.startswith("system/")},
-        "tags": {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")},
+        "tags": {key: tag for key, tag in run.data.tags.items() if key != RESTORING and not key.startswith("mlflow.")},
     }

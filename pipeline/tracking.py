@@ -16,9 +16,8 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline import paths
+from pipeline import files, paths
 from pipeline.errors import UserError
-from pipeline.files import alone
 from pipeline.preflight import TRACKING
 from pipeline.schema import Ensemble, Network, Params, Section, Training, Trunk
 from pipeline.schema import Model as Architecture
@@ -38,7 +37,7 @@ def connect(params: Params) -> None:
     store = _folder()
     try:
         # Two processes that make a new store at once would clash.
-        with alone(store / ".lock") if store else contextlib.nullcontext():
+        with files.alone(store / ".lock") if store else contextlib.nullcontext():
             open_experiment(params.tracking.experiment)
     except (MlflowException, SQLAlchemyError, ImportError) as error:  # ImportError: of the driver of a database
         raise failed(error) from None
@@ -153,13 +152,15 @@ def tag(run_id: str, key: str, value: str) -> None:
 
 
 def log_json(name: str, value: dict, run_id: str) -> None:
-    """Write an artifact of a run that has ended."""
-    MlflowClient().log_text(run_id, json.dumps(value, indent=2) + "\n", name)
+    """Write an artifact of a run that has ended. Raises UserError if the store fails."""
+    with answering():
+        MlflowClient().log_text(run_id, json.dumps(value, indent=2) + "\n", name)
 
 
 def log_file(file: Path, run_id: str) -> None:
-    """Log a file as an artifact at the top of a run that has ended."""
-    MlflowClient().log_artifact(run_id, str(file))
+    """Log a file as an artifact at the top of a run that has ended. Raises UserError if the store fails."""
+    with answering():
+        MlflowClient().log_artifact(run_id, str(file))
 
 
 def artifact(run_id: str, name: str, folder: Path) -> Path | None:

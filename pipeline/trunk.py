@@ -26,7 +26,7 @@ def load_backbone(name: str, params: Params, resolution: int | None) -> keras.Mo
         if path.suffix == ".h5":
             hdf5.arrays(path)
         return architectures.get(name).backbone(resolution, path)
-    except (KeyError, ValueError) as error:  # Keras': a layer or a shape that is not the file's
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # Keras': what in the file is not this network's
         raise UserError(f"{path} does not fit {name}: {error}"[:400]) from None
 
 

@@ -73,7 +73,7 @@ def _run(run_id: str, model: str, here: Locked) -> Iterator[Line]:
     if exported := run.data.tags.get(PARENT):
         link = f"run {run_id}"
         yield 0, f"{link}, {run.info.run_name}, {run.info.status}: of the model of run {exported}"
-        if run.info.status != provenance.ENDED:
+        if run.info.status != runs.ENDED:
             raise Broken(link, f"it is {run.info.status}")
         yield from shipped.verify(run, here, link)
         if runs.find(exported).data.tags.get("model.fingerprint") != run.data.tags.get("fingerprint"):
@@ -89,7 +89,7 @@ def _file(path: Path, model: str, here: Locked) -> Iterator[Line]:
         raise UserError(f"{path} does not exist: name a .keras file")
     fingerprint = model_file.fingerprint(path)
     yield 0, f"{path}: fingerprint {fingerprint}"
-    found = [run for run in logged.runs_of(fingerprint) if run.info.status == provenance.ENDED]
+    found = [run for run in logged.runs_of(fingerprint) if run.info.status == runs.ENDED]
     if not found:
         raise Broken(str(path), "the store has no finished run with a model of this fingerprint")
     for run in found:
@@ -198,8 +198,8 @@ def _decision(version, here: Locked, link: str) -> Iterator[Line]:
         return
     redecided = told.get(registry.DECISION) != version.tags.get(registry.DECISION)
     restored = "restored.version" in version.tags or not ours
-    elsewhere = {"run_id", registry.DESCRIBED} if restored else set()
-    for key in told.keys() - elsewhere:
+    others = {"run_id", registry.DESCRIBED} if restored else set()  # a restored one is described by the card of today
+    for key in told.keys() - others:
         if version.tags.get(key) != told[key] and not (redecided and key not in versions.OWN):
             raise Broken(f"{link}, tag {key}", f"{version.tags.get(key)}, {told[key]} in {paths.REGISTRY}")
     if redecided:

@@ -4,7 +4,7 @@ from pipeline import lineage, logged, paths
 from pipeline.files import checksum
 
 OWN = ("candidate", "run_id", logged.FINGERPRINT, logged.VALIDATION)  # tags: whose model it is
-DECIDED = ("params.sha256", "validation_", "test_", "git.", "gate.", "description.")  # begin of tags: how good, and why
+DECIDED = ("params.sha256", "validation_", "test_", "git.", "gate.", "description.")  # begin of tags: what it had then
 TESTED = ("accuracy", "top3", "nll", "ece", "macro_f1")
 
 

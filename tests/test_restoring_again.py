@@ -29,9 +29,10 @@ def test_what_was_begun_is_begun_anew(colleague):
     assert half.info.run_id not in [model.source_run_id for model in models]
 
 
-@pytest.mark.fault("a restoration that is killed before it ends an evaluation")
-def test_a_run_that_was_told_whole_is_ended(colleague):
-    colleague.client.update_run(colleague.run("custom_cnn").info.run_id, "RUNNING")
+@pytest.mark.fault("an evaluation that is cut short, and that DVC then restores from its cache")
+@pytest.mark.parametrize("status", ["RUNNING", "KILLED", "FAILED"])
+def test_a_run_that_was_told_whole_is_ended(status, colleague):
+    colleague.client.update_run(colleague.run("custom_cnn").info.run_id, status)
     assert colleague.pipeline("restore").returncode == 0
     assert colleague.run("custom_cnn").info.status == "FINISHED"
 

@@ -18,7 +18,8 @@ def command(as_json: bool) -> None:
     import json
 
     connected()
-    from pipeline import restoring
+    from pipeline import restoring, tracking
 
-    done = restoring.restore()
+    with tracking.answering():
+        done = restoring.restore()
     click.echo(json.dumps(done, indent=2) if as_json else "\n".join(done))
