@@ -5,6 +5,7 @@ import shutil
 
 import mlflow
 import pytest
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from pipeline import runs
 from pipeline.files import write_json
@@ -35,6 +36,23 @@ def test_a_run_that_was_told_whole_is_ended(status, colleague):
     colleague.client.update_run(colleague.run("custom_cnn").info.run_id, status)
     assert colleague.pipeline("restore").returncode == 0
     assert colleague.run("custom_cnn").info.status == "FINISHED"
+
+
+@pytest.mark.fault("a restoration that is killed before it says what an export's run was")
+def test_an_export_that_was_told_half_is_told_anew(colleague):
+    row = colleague.read("reports/exports.json")[0]
+    mlflow.set_tracking_uri(colleague.store)
+    half = runs.find(row["run_id"])
+    colleague.client.delete_tag(half.info.run_id, runs.RESTORED)
+    assert f"run {row['run_id']} restored" in colleague.pipeline("restore").stdout
+    told = runs.find(row["run_id"])
+    assert told.info.run_id != half.info.run_id
+    beside = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{told.data.tags[MLFLOW_PARENT_RUN_ID]}'"
+    assert told.info.run_name not in [
+        run.info.run_name
+        for run in colleague.client.search_runs([told.info.experiment_id], beside)
+        if run.info.run_id != told.info.run_id
+    ]
 
 
 def test_a_restored_run_in_which_the_evaluation_failed_is_there_still(colleague):
