@@ -3,10 +3,10 @@ import click
 
 @click.command
 def command() -> None:
-    """Mend what DVC was killed in writing.
+    """Mend what DVC or MLflow was killed in writing.
 
     dvc.lock becomes what it was when the last stage began. What it lacks then, `dvc repro` runs, or finds, again. DVC's
-    own list of running commands is deleted.
+    own list of running commands is deleted, and so is a store that MLflow had begun to make, and in which nothing is.
 
     \b
     Examples:
@@ -14,11 +14,13 @@ def command() -> None:
     """
     from pathlib import Path
 
-    from pipeline import errors, locked
+    from pipeline import errors, locked, paths, unfinished
 
     if not Path("dvc.yaml").exists():
         raise errors.UserError("dvc.yaml not found: run from the repository's root")
     if locked.free():
         click.echo(f"{locked.RUNNING} was damaged, and is deleted")
+    if unfinished.discard(paths.shared(paths.STORE)):
+        click.echo(f"{paths.STORE}/mlflow.db was begun and never used, and is deleted")
     if locked.mend():
         click.echo(f"{locked.LOCK} was damaged: it is what it was when the last stage began")
