@@ -1,8 +1,9 @@
 """A model, from wherever it is kept, as a function: images uint8 (N, 32, 32, 3) to probabilities float32 (N, 10)."""
 
+import math
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from pipeline.exporting import quiet
 
 Model = Callable[[np.ndarray], np.ndarray]
 IMAGES, PROBABILITIES = (None, 32, 32, 3), (None, 10)  # shapes
+LARGEST = 2_000_000  # numbers that a layer may make of an image: the networks here make 230,496 at most
 
 
 def check(address: str) -> None:
@@ -58,7 +60,19 @@ def _from_file(path: Path) -> Model:
 def _keras(path: Path) -> Model:
     model = model_file.load(path)
     _require(path, [getattr(model, "input_shape", None)], [getattr(model, "output_shape", None)])
+    for name, numbers in _made(model):
+        if numbers > LARGEST:
+            raise UserError(f"{path} takes too much memory: its layer {name} makes {numbers:,} numbers of an image")
     return model.predict_on_batch
+
+
+def _made(model) -> Iterator[tuple[str, int]]:
+    """Each layer's name, also in a model within the model, and how many numbers it makes of an image."""
+    for layer in model.layers:
+        for node in layer._inbound_nodes:  # a layer that is used twice has two
+            yield from ((layer.name, math.prod(size or 1 for size in made.shape[1:])) for made in node.output_tensors)
+        if hasattr(layer, "layers"):
+            yield from _made(layer)
 
 
 def _exported(path: Path) -> Model:

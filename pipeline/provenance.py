@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline import cached, cifar10, logged, mlmodel, model_file, paths, runs, tracking
+from pipeline.errors import UserError
 from pipeline.files import checksum, folder_checksum
 from pipeline.locked import LOCK, Broken, Locked, git
 
 Line = tuple[int, str]  # how deep it is indented, and what it says
 SPLITS = [str(path) for path in (paths.TRAIN, paths.VALIDATION, paths.TEST)]
+# What each data set is for, as MLflow has it.
+ROLES = {f"cifar10-{paths.TRAIN.name}": "training", f"cifar10-{paths.VALIDATION.name}": "validation"}
+ROLES |= {f"cifar10-{paths.TEST.name}": "test"}
 LOADED = "registered_model_meta"  # in a store of files, MLflow writes it beside a model that is loaded by its version
 SINCE = {"attempt", "resumed"}  # tags that a restored run lacks, or that change
 
@@ -131,9 +135,17 @@ def _receipts(name: str, run, locked: Locked, link: str) -> Iterator[str]:
     yield "params " + ", ".join(f"{key}={value}" for key, value in sorted(run.data.params.items()))
 
 
+def logged_model(run, link: str) -> str:
+    """Its address. Raises Broken if the run has none, or none that is whole."""
+    try:
+        return logged.model_uri(run)
+    except UserError:
+        raise Broken(f"{link}, logged model", "the store has none of this run that is whole") from None
+
+
 def _model(name: str, run, locked: Locked, link: str) -> Iterator[str]:
     """The logged model is the one of the run's tags, with all that tells MLflow how to load it, and of the file."""
-    address, tags = logged.model_uri(run), run.data.tags
+    address, tags = logged_model(run, link), run.data.tags
     with tempfile.TemporaryDirectory() as temporary:
         folder = logged.fetch(address, Path(temporary))
         if not (folder / logged.KERAS).is_file():
@@ -215,6 +227,10 @@ def _dependencies(name: str, run, locked: Locked, link: str) -> Iterator[str]:
 
 def _images(name: str, run, locked: Locked, link: str) -> Iterator[str]:
     """What MLflow has of the images that the run saw. Those to test with are sealed, and not looked at."""
+    for used in run.inputs.dataset_inputs:
+        role = next((tag.value for tag in used.tags if tag.key == "mlflow.data.context"), None)
+        if ROLES.get(used.dataset.name) != role:
+            raise Broken(f"{link}, data set {used.dataset.name}", f"it was used for {role}")
     if name == "ensemble":
         return
     seen = tracking.datasets(run)

@@ -118,8 +118,8 @@ def _version(version, here: Locked) -> Iterator[Line]:
     run = runs.look_for(run_id)
     if run is None:
         raise Broken(f"{link}, run", f"the store has no run {run_id}")
-    if logged.model_uri(run) != address:
-        raise Broken(f"{link}, tag model_uri", f"{address}, but its run has {logged.model_uri(run)}")
+    if (own := provenance.logged_model(run, link)) != address:
+        raise Broken(f"{link}, tag model_uri", f"{address}, but its run has {own}")
     if version.source != address:
         raise Broken(f"{link}, source", f"{version.source}, but its run logged {address}")
     given, made = logged.served(version), logged.place(address)

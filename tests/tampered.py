@@ -106,6 +106,10 @@ STORE = {
         ),
         "metric loss of epoch 99: 0.1 in the store, None in plots/history",
     ),
+    "what images were seen for": (
+        lambda: execute("update input_tags set value = 'test' where value = 'training'"),
+        "data set cifar10-train: it was used for test",
+    ),
     "the images that were seen": (
         lambda: execute("update datasets set digest = '0' where name = 'cifar10-train'"),
         "data set cifar10-train: its digest is 0",

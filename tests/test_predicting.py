@@ -19,6 +19,18 @@ from pipeline.errors import UserError
 from tests import tiny
 from tests.conftest import ROOT
 
+WRONG = ["text.keras", "text.tflite", "text.onnx", "another.keras", "model.h5", "no.keras"]
+# Layers, by what they take.
+HUGE = {
+    "much-memory.keras": lambda layers: [layers.ZeroPadding2D(30_000), layers.GlobalAveragePooling2D()],
+    "much-time.keras": lambda layers: [
+        layers.Flatten(),
+        layers.Dense(1),
+        layers.RepeatVector(30_000_000),
+        layers.SimpleRNN(10),
+    ],
+}
+
 
 @pytest.fixture(scope="module")
 def files(images, tmp_path_factory) -> list[Path]:
@@ -162,7 +174,9 @@ def test_a_registered_model_is_had_by_version_alias_and_stage(saved, images, che
 
 
 @pytest.mark.fault("in place of a model to predict with")
-@pytest.mark.parametrize("kind", ["text.keras", "text.tflite", "text.onnx", "another.keras", "model.h5", "no.keras"])
+@pytest.mark.parametrize(
+    "kind", ["text.keras", "text.tflite", "text.onnx", "another.keras", *HUGE, "model.h5", "no.keras"]
+)
 def test_what_is_no_model_of_this_kind_is_refused(kind, tmp_path, record_property):
     path = tmp_path / kind
     if kind.startswith("text") or kind == "model.h5":
@@ -171,7 +185,13 @@ def test_what_is_no_model_of_this_kind_is_refused(kind, tmp_path, record_propert
         import keras
 
         keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]).save(path)
+    if kind in HUGE:
+        import keras
+
+        inside = keras.Sequential([keras.Input((32, 32, 3)), *HUGE[kind](keras.layers), keras.layers.Dense(10)])
+        keras.Sequential([keras.Input((32, 32, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255), inside]).save(path)
     with pytest.raises(UserError) as caught:
         loading.load(str(path))
     assert kind in str(caught.value)
+    assert kind not in HUGE or "numbers of an image" in str(caught.value)
     record_property("seen", str(caught.value).replace(f"{tmp_path}/", ""))

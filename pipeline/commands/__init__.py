@@ -3,6 +3,7 @@
 A command imports what it needs when it runs: MLflow and TensorFlow take seconds, and `--help` does without.
 """
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ def connected() -> "Params":
     params = preflight.check()
     from pipeline import tracking
 
+    logging.getLogger("mlflow.store.db.utils").disabled = True  # it prints a traceback of what is told in a line, too
     tracking.connect(params)
     return params
 
