@@ -1,5 +1,6 @@
 """The program `pipeline` as a user's shell sees it: help, colours, completion, exit statuses."""
 
+import json
 import os
 import pkgutil
 import re
@@ -82,6 +83,14 @@ def test_outside_the_repository_it_is_one_line(arguments, tmp_path):
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1), result.stderr
     assert result.stderr.startswith("error: ")
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_a_history_in_which_nothing_is_says_so(tmp_path):
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    told = pipeline("history", cwd=tmp_path)
+    assert (told.returncode, told.stdout) == (0, "nothing was promoted yet: `dvc repro` does\n"), told.stderr
+    assert json.loads(pipeline("history", "--json", cwd=tmp_path).stdout) == []
 
 
 def test_a_tracking_server_that_does_not_answer_is_one_line(tmp_path):

@@ -27,5 +27,8 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(entries, indent=2))
         return
+    if not entries:
+        click.echo("nothing was promoted yet: `dvc repro` does")
+        return
     rows = [{key: terminal.printable(value or "") for key, value in entry.items()} for entry in entries]
     click.echo(tabulate(rows, headers="keys", disable_numparse=True))
