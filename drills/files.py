@@ -4,15 +4,15 @@ import io
 import json
 import pickle
 import zipfile
-import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import h5py
-import numpy as np
+
+from drills import weights
 
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
-KERNEL = "layers/dense/vars/0"  # in the small model's weights
 
 
 class Touch:
@@ -112,36 +112,6 @@ def _symlink(path: Path) -> None:
             archive.writestr(name, content)
 
 
-def virtual(file: h5py.File) -> None:
-    """An array whose numbers are another file's."""
-    layout = h5py.VirtualLayout((10,), "u1")
-    layout[:] = h5py.VirtualSource("/etc/passwd", "x", shape=(10,))
-    file.create_virtual_dataset("x", layout)
-
-
-def _nested(file: h5py.File, count: int) -> None:
-    """Groups within groups, linked from the outside in, which is quick."""
-    inner = file.create_group("inner")
-    for number in range(count):
-        outer = file.create_group(f"outer{number}")
-        outer["x"] = inner
-        del file[inner.name]
-        inner = outer
-
-
-def _packed(file: h5py.File) -> None:
-    """An array of 40 bytes that unpacks to 50 million."""
-    array = file.create_dataset("x", (10,), "f4", chunks=(10,), compression="gzip")
-    array.id.write_direct_chunk((0,), zlib.compress(bytes(50_000_000)))
-
-
-def _many_names(file: h5py.File) -> None:
-    """An array under 50,000 names."""
-    array = file.create_dataset("x", data=np.zeros(10_000, "f4"))
-    for number in range(50_000):
-        file[str(number)] = array
-
-
 def _hdf5(fill: Callable[[h5py.File], object]) -> bytes:
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
@@ -149,13 +119,8 @@ def _hdf5(fill: Callable[[h5py.File], object]) -> bytes:
     return content.getvalue()
 
 
-def _other_shape(file: h5py.File) -> None:
-    del file[KERNEL]
-    file[KERNEL] = np.zeros((3, 3), "f4")
-
-
-def _weights(fill: Callable[[h5py.File], object]) -> Callable[[dict[str, bytes]], None]:
-    """Something beside the weights of the model, or in their place."""
+def changed_weights(path: Path, canary: Path, fill: Callable[[h5py.File], object]) -> None:
+    """The small model, something done to its weights."""
 
     def change(members: dict[str, bytes]) -> None:
         content = io.BytesIO(members[WEIGHTS])
@@ -163,7 +128,7 @@ def _weights(fill: Callable[[h5py.File], object]) -> Callable[[dict[str, bytes]]
             fill(file)
         members[WEIGHTS] = content.getvalue()
 
-    return change
+    changed_model(path, change)
 
 
 # What is put into the place of a model, by what is wrong with it; each is told where a canary would be.
@@ -184,55 +149,7 @@ MODELS: dict[str, Callable[[Path, Path], None]] = {
     "a zip packed with LZMA": lambda path, canary: packed_model(path, zipfile.ZIP_LZMA),
     "a zip with a symbolic link": lambda path, canary: _symlink(path),
     "a zip without weights": lambda path, canary: changed_model(path, lambda members: members.pop(WEIGHTS)),
-    "weights that claim a terabyte": lambda path, canary: changed_model(
-        path, _weights(lambda file: file.create_dataset("x", (250_000_000_000,), "f4"))
-    ),
-    "weights that are not in the file": lambda path, canary: changed_model(
-        path, _weights(lambda file: file.create_dataset("x", (100_000_000,), "f4"))
-    ),
-    "weights that are each a million": lambda path, canary: changed_model(
-        path, _weights(lambda file: file.create_dataset("x", (), np.dtype(("f4", (1000, 1000)))))
-    ),
-    "weights that unpack to more than they say": lambda path, canary: changed_model(path, _weights(_packed)),
-    "weights to be read as numbers of another type": lambda path, canary: changed_model(
-        path, _weights(lambda file: file[KERNEL].attrs.update({"dtype": "bfloat16"}))
-    ),
-    "weights that lie in another file": lambda path, canary: changed_model(
-        path, _weights(lambda file: file.create_dataset("x", (10,), "u1", external=[("/etc/passwd", 0, 10)]))
-    ),
-    "weights behind a link to another file": lambda path, canary: changed_model(
-        path, _weights(lambda file: file.update({"x": h5py.ExternalLink("/etc/passwd", "/")}))
-    ),
-    "weights behind a link to nowhere": lambda path, canary: changed_model(
-        path, _weights(lambda file: file.update({"x": h5py.SoftLink("/nowhere")}))
-    ),
-    "weights nested 20,000 deep": lambda path, canary: changed_model(
-        path, _weights(lambda file: _nested(file, 20_000))
-    ),
-    "weights under 50,000 names": lambda path, canary: changed_model(path, _weights(_many_names)),
-    "weights under two names": lambda path, canary: changed_model(
-        path, _weights(lambda file: file.update({"y": file.create_dataset("x", data=np.zeros(3, "f4"))}))
-    ),
-    "weights that hold themselves": lambda path, canary: changed_model(
-        path, _weights(lambda file: file.create_group("x").update({"y": file["x"]}))
-    ),
-    "weights that show another file's": lambda path, canary: changed_model(path, _weights(virtual)),
-    "weights that are none": lambda path, canary: changed_model(
-        path, _weights(lambda file: file.update({"x": h5py.Empty("f4")}))
-    ),
-    "weights that are bytes": lambda path, canary: changed_model(
-        path, _weights(lambda file: file.create_dataset("x", data=np.array([b"1.5"])))
-    ),
-    "weights that are records": lambda path, canary: changed_model(
-        path, _weights(lambda file: file.create_dataset("x", data=np.zeros(3, "f4,f4")))
-    ),
-    "weights that are but a type": lambda path, canary: changed_model(
-        path, _weights(lambda file: file.update({"x": np.dtype("f4")}))
-    ),
-    "weights that are words": lambda path, canary: changed_model(
-        path, _weights(lambda file: file.create_dataset("x", data=["word"], dtype=h5py.string_dtype()))
-    ),
-    "weights of other shapes": lambda path, canary: changed_model(path, _weights(_other_shape)),
+    **{f"weights {wrong}": partial(changed_weights, fill=fill) for wrong, fill in weights.WRONG.items()},
     "a configuration that is no JSON": lambda path, canary: changed_model(
         path, lambda members: members.update({CONFIG: b"{" * 100})
     ),

@@ -82,7 +82,7 @@ def _restore_run(name: str, receipt: dict) -> None:
 def _evaluate_again(name: str, receipt: dict, run) -> bool:
     """Tell a run of its evaluation that the files have, if its last one was another; return whether it was.
 
-    DVC restores an older one from its cache, of which MLflow is not told. So does one that was cut short.
+    DVC restores an older one from its cache, of which MLflow is not told: also after an evaluation that was cut short.
     """
     evaluated = _evaluated(name, receipt)
     if evaluated is None:

@@ -15,6 +15,7 @@ from pipeline import (
     registry,
     runs,
     shipped,
+    stored,
     tracking,
     versions,
 )
@@ -118,7 +119,7 @@ def _version(version, here: Locked) -> Iterator[Line]:
     run = runs.look_for(run_id)
     if run is None:
         raise Broken(f"{link}, run", f"the store has no run {run_id}")
-    if (own := provenance.logged_model(run, link)) != address:
+    if (own := stored.logged_model(run, link)) != address:
         raise Broken(f"{link}, tag model_uri", f"{address}, but its run has {own}")
     if version.source != address:
         raise Broken(f"{link}, source", f"{version.source}, but its run logged {address}")

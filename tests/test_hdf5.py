@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from drills import files
+from drills import files, weights
 from pipeline import hdf5, manifest, paths, trunk
 from pipeline.errors import UserError
 from pipeline.files import checksum, write_json
@@ -40,7 +40,7 @@ def changed(name: str, whole: Path, path: Path) -> None:
         elif name == "a link to another file":
             file[place] = h5py.ExternalLink(str(whole), place)
         elif name == "an array of another file":
-            files.virtual(file)
+            weights.virtual(file)
         elif name == "another shape":
             file[place] = np.zeros((3, 3), "f4")
         elif name == "a packed array":

@@ -14,7 +14,8 @@ from drills.files import small_model
 from pipeline import promotion, verification
 from pipeline.errors import UserError
 from pipeline.locked import Broken, Locked
-from tests.tampered import FILES, STORE
+from tests.tampered_files import FILES
+from tests.tampered_store import STORE
 from tests.tampering import CNN, MODEL, another_model, execute, kept, replace, run_id, with_changes, without_stage
 
 pytestmark = pytest.mark.usefixtures("inside")

@@ -1,29 +1,16 @@
-"""What may be changed behind the project's back, in the store and among the files, and the link that then is broken."""
-
-from pathlib import Path
+"""What may be changed in the store behind the project's back, and the link that then is broken."""
 
 from mlflow import MlflowClient
 
-from pipeline import journal, promotion, registry
-from pipeline.locked import Locked
+from pipeline import journal, promotion
 from tests.tampering import (
-    CNN,
     MODEL,
-    another_model,
     another_version,
-    append,
-    artifact,
-    decide_otherwise,
     describe_otherwise,
     execute,
-    logged,
-    replace,
     run_id,
     set_tag,
     version_tag,
-    with_changes,
-    without_deps,
-    without_stage,
 )
 
 STORE = {
@@ -138,115 +125,4 @@ STORE = {
     ),
     "a member": (lambda: MlflowClient().delete_run(run_id("custom_cnn")), "has no run"),
     "a member's weights": (lambda: set_tag("weights.origin", "elsewhere", "custom_cnn"), "tag weights.origin"),
-}
-
-
-FILES = {
-    "the logged model": (
-        lambda: logged("data/model.keras"),
-        another_model,
-        "run \\w+, logged model: the fingerprint",
-    ),
-    "the folder that MLflow loads": (
-        lambda: logged("MLmodel"),
-        lambda path: replace(path, "data: data", "data: elsewhere"),
-        "run \\w+, logged model: .*its MLmodel has",
-    ),
-    "the code that MLflow loads it with": (
-        lambda: logged("MLmodel"),
-        lambda path: replace(path, "loader_module: mlflow.tensorflow", "loader_module: somebodys"),
-        "run \\w+, logged model: .*its MLmodel has",
-    ),
-    "what the logged model needs": (
-        lambda: logged("requirements.txt"),
-        lambda path: Path(path).unlink(),
-        "run \\w+, logged model: the files of",
-    ),
-    "the probabilities that the gate reads": (
-        lambda: artifact("validation.npy"),
-        append,
-        "run \\w+, artifact validation.npy",
-    ),
-    "the gate's evidence": (
-        lambda: artifact("promotion.json"),
-        with_changes(lambda decision: decision["evidence"].clear()),
-        "version 1, artifact promotion.json",
-    ),
-    "the gate's evidence, with its tag": (
-        lambda: artifact("promotion.json"),
-        lambda path: decide_otherwise(path, {"promote": True, "reason": "because", "checks": [], "evidence": {}}),
-        "version 1, tag gate.sha256: the history has no such decision",
-    ),
-    "the gate's evidence, as if a person had decided": (
-        lambda: artifact("promotion.json"),
-        lambda path: decide_otherwise(path, registry.BY_HAND),
-        "version 1, tag gate.sha256: the history has no such decision",
-    ),
-    "the gate's evidence, which is gone with its tags": (
-        lambda: artifact("promotion.json"),
-        lambda path: (
-            Path(path).unlink(),
-            execute("delete from model_version_tags where key in ('gate.sha256', 'gate.reason')"),
-        ),
-        "version 1, artifact promotion.json",
-    ),
-    "registry.json, of which the tags are gone": (
-        lambda: "registry.json",
-        with_changes(lambda decision: decision.pop("tags")),
-        "registry.json: it has MD5",
-    ),
-    "registry.json, which is gone": (
-        lambda: "registry.json",
-        lambda path: Path(path).unlink(),
-        "registry.json: it is missing",
-    ),
-    "what dvc.lock says of the decision": (
-        lambda: "dvc.lock",
-        without_stage("promote"),
-        "promote: there is no such stage",
-    ),
-    "what dvc.lock says of the evaluation": (
-        lambda: "dvc.lock",
-        without_stage("evaluate@custom_cnn"),
-        "evaluate@custom_cnn: there is no such stage",
-    ),
-    "what dvc.lock says of a stage's deps": (
-        lambda: "dvc.lock",
-        without_deps,
-        "tag dep",
-    ),
-    "the model": (lambda: "ensemble/model.keras", another_model, "ensemble, out ensemble: it has MD5"),
-    "a member's model": (lambda: f"{CNN}/model.keras", append, f"out {CNN}"),
-    "the receipt": (
-        lambda: "ensemble/run.json",
-        lambda path: replace(path, run_id(), "0" * 32),
-        "ensemble, out ensemble: it has MD5",
-    ),
-    "the metrics": (
-        lambda: "metrics/ensemble.json",
-        lambda path: replace(path, '"accuracy": 0.', '"accuracy": 0.9'),
-        "out metrics/ensemble.json: it has MD5",
-    ),
-    "the recorded hash": (
-        lambda: "dvc.lock",
-        lambda path: replace(path, Locked.here().outs["data/train"], "0" * 32),
-        "prepare, out data/train: it has MD5",
-    ),
-    "the recorded params": (
-        lambda: "dvc.lock",
-        lambda path: replace(path, "rounds: 20", "rounds: 21"),
-        "param ensemble.rounds: 20 in the store, 21 in dvc.lock",
-    ),
-    "dvc.lock itself": (lambda: "dvc.lock", append, "dvc.lock: it is damaged"),
-    "the train images": (lambda: "data/train/images.npy", append, "prepare, out data/train"),
-    "the test labels": (lambda: "data/test/labels.npy", append, "prepare, out data/test"),
-    "a raw batch": (lambda: "data/raw/data_batch_3.bin", append, "download, out data/raw"),
-    "the manifest": (
-        lambda: "data/weights/custom_cnn/manifest.json",
-        lambda path: replace(path, "from scratch", "from itch"),
-        "weights@custom_cnn, out data/weights/custom_cnn",
-    ),
-    "the test probabilities": (lambda: "predictions/custom_cnn/test.npy", append, "out predictions/custom_cnn"),
-    "the history": (lambda: "plots/history/custom_cnn.csv", append, "out plots/history/custom_cnn.csv"),
-    "the code": (lambda: "pipeline/training.py", append, "dep pipeline/training.py"),
 }
