@@ -25,7 +25,7 @@ report: $(INSTALLED) ## make the page with all results, reports/report.html, and
 	@echo "open file://$(CURDIR)/reports/report.html"
 
 smoke: $(INSTALLED) ## the whole graph on 2,000 training and 1,000 test images, in a workspace of its own (.smoke)
-	python -m pipeline.smoke
+	python -m tools.smoke
 
 test: $(INSTALLED) ## run the tests but the slow ones
 	python -m pytest $(WORKERS) -m 'not slow'
@@ -37,16 +37,17 @@ drill: $(INSTALLED) ## inject faults: kills, hostile files, bad servers, races; 
 	@python -m drills
 
 fuzz: $(INSTALLED) ## try 10,000 cases on each reader of files
-	FUZZ_CASES=10000 python -m pytest tests/test_fuzz.py
+	FUZZ_CASES=10000 python -m pytest tests/formats/test_fuzz.py
 
 bench: $(INSTALLED) ## measure against the notebook's method, PyTorch, LiteRT and the machine's peak, after make repro
 	@$(BIN)/python -c 'import torch' 2> /dev/null \
 		|| $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r benchmarks/requirements.txt
 	python -m benchmarks
 
-lint: $(INSTALLED) ## check format and code with ruff, and that no secret is among the files
+lint: $(INSTALLED) ## check format and code with ruff, the imports, and that no secret is among the files
 	ruff format --check .
 	ruff check .
+	lint-imports
 	@git ls-files -z | grep -zvE '^(dvc.lock|requirements.lock|registry.json|reports/.*[.](html|json))$$' \
 		| xargs -0 detect-secrets-hook --exclude-lines '(sha256|md5|MD5|_batch|[xy]_(train|test))'
 
@@ -64,7 +65,7 @@ serve: $(INSTALLED) ## the Production model over HTTP, and a page to try it, on 
 	@exec pipeline serve --port $${PORT:-5001}
 
 readme: $(INSTALLED) ## write the results and the picture of the graph into the README
-	python -m pipeline.readme
+	python -m tools.readme
 
 lock: $(INSTALLED) ## resolve pyproject.toml into requirements.lock: exact versions with hashes, no registry named
 	python -m venv $(ENVIRONMENT)-lock

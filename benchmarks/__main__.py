@@ -4,7 +4,7 @@ import importlib
 import sys
 
 from benchmarks import common, page
-from pipeline import errors
+from pipeline.core import errors
 
 NAMES = ("notebook", "scratch", "throughput", "inference", "edge", "serving")
 

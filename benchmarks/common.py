@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import paths
-from pipeline.errors import UserError
-from pipeline.files import read_json, replacing
-from pipeline.schema import Model, Params
+from pipeline.core import paths
+from pipeline.core.errors import UserError
+from pipeline.core.files import read_json, replacing
+from pipeline.core.schema import Model, Params
 
 RESULTS = Path(__file__).parent / "results"
 PEAK_SIDE, PEAK_ROUNDS = 3000, 10  # of the square matrices whose product is the machine's peak; products timed

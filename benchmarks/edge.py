@@ -11,7 +11,11 @@ import time
 import numpy as np
 
 from benchmarks import common
-from pipeline import cifar10, errors, model_file, params, parity, paths, results
+from pipeline.core import errors, params, paths
+from pipeline.data import splits
+from pipeline.export import parity
+from pipeline.formats import keras_file
+from pipeline.reporting import results
 from pipeline.stages import export
 
 
@@ -40,8 +44,8 @@ def main() -> list[dict]:
 
 def keras_latency(name: str, timed: int) -> float:
     """Milliseconds in which Keras predicts an image, median over the first `timed` validation images."""
-    model = model_file.load(paths.candidate(name) / "model.keras")
-    images = cifar10.images(paths.VALIDATION)
+    model = keras_file.load(paths.candidate(name) / "model.keras")
+    images = splits.images(paths.VALIDATION)
     seconds = [timed_prediction(model, image) for image in images[: parity.WARM_UP + timed]]
     return statistics.median(seconds[parity.WARM_UP :]) * 1000
 

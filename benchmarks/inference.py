@@ -8,8 +8,12 @@ import numpy as np
 from mlflow.exceptions import MlflowException
 
 from benchmarks import common
-from pipeline import cifar10, exporting, params, paths, promotion, runtimes, tracking
-from pipeline.errors import UserError
+from pipeline.core import params, paths
+from pipeline.core.errors import UserError
+from pipeline.data import splits
+from pipeline.export import convert, runtimes
+from pipeline.registry import promotion
+from pipeline.tracking import store
 
 BATCHES = (1, 32, 256)
 SECONDS = 4.0  # that each is run, at least
@@ -18,13 +22,13 @@ SECONDS = 4.0  # that each is run, at least
 def main() -> list[dict]:
     """Write inference.csv, a row a runtime and batch size; return the ratios."""
     checked = params.load()
-    tracking.connect(checked)
+    store.connect(checked)
     uri = f"models:/{checked.registry.model}@{promotion.CHAMPION}"
     try:
         model = mlflow.tensorflow.load_model(uri)
     except MlflowException as error:
         raise UserError(f"{uri} cannot be loaded: `make repro` registers it ({error.message:.80})") from None
-    images, _ = cifar10.load(paths.VALIDATION)
+    images, _ = splits.load(paths.VALIDATION)
     rows, ratios = [], []
     for batch in BATCHES:
         pictures = images[:batch]
@@ -42,8 +46,8 @@ def main() -> list[dict]:
 
 def litert(model, pictures: np.ndarray):
     """A function that predicts the pictures in LiteRT, float32, on all cores."""
-    with exporting.quiet():
-        content = exporting.litert(model, "float32", pictures[:0], len(pictures))
+    with convert.quiet():
+        content = convert.litert(model, "float32", pictures[:0], len(pictures))
         predict = runtimes.litert(content, common.cores())
     return functools.partial(predict, pictures)
 

@@ -10,9 +10,11 @@ which it needs most of its epochs.
 import keras
 
 from benchmarks import common, race
-from pipeline import cifar10, device, errors, methods, params, paths, training
+from pipeline.core import errors, params, paths
+from pipeline.data import splits
 from pipeline.stages import trunk
-from pipeline.trunk import enlarged, load_backbone
+from pipeline.training import device, fit, methods
+from pipeline.training.trunk import enlarged, load_backbone
 
 NAME, EPOCHS, BATCH = "mobilenetv2", 10, 64
 
@@ -39,7 +41,7 @@ def notebook(stopwatch: race.Stopwatch) -> None:
     checked = params.load()
     device.prepare(checked.compute.model_copy(update={"precision": "float32"}), set(), checked.seed)
     stopwatch.start()
-    images, labels = cifar10.load(paths.TRAIN)
+    images, labels = splits.load(paths.TRAIN)
     resolution = checked.models[NAME].trunk.resolution
     backbone = load_backbone(NAME, checked, resolution)
     backbone.trainable = False
@@ -49,7 +51,7 @@ def notebook(stopwatch: race.Stopwatch) -> None:
     model = enlarged(network, resolution)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     lap = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: stopwatch.lap(logs["val_accuracy"]))
-    validation = cifar10.load(paths.VALIDATION)
+    validation = splits.load(paths.VALIDATION)
     model.fit(images, labels, BATCH, EPOCHS, validation_data=validation, callbacks=[lap], verbose=2)
 
 
@@ -62,7 +64,7 @@ def ours(stopwatch: race.Stopwatch) -> None:
         trunk.compute(NAME, checked)
         used = methods.prepare(NAME, checked)
         task = methods.of(settings).task(NAME, checked)
-        training.fit(task, settings.training, used, lambda row: stopwatch.lap(row["val_accuracy"]))
+        fit.fit(task, settings.training, used, lambda row: stopwatch.lap(row["val_accuracy"]))
 
 
 if __name__ == "__main__":

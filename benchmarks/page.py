@@ -7,7 +7,7 @@ import matplotlib
 from tabulate import tabulate
 
 from benchmarks import common
-from pipeline.files import replacing
+from pipeline.core.files import replacing
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from pipeline.errors import UserError
+from pipeline.core.errors import UserError
 
 
 class Stopwatch:

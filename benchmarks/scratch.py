@@ -7,7 +7,7 @@ process of its own; seconds count from when its libraries are imported.
 """
 
 from benchmarks import common, race
-from pipeline import errors, paths
+from pipeline.core import errors, paths
 
 EPOCHS = 10  # of either, airbench94 having 9.9
 THRESHOLDS = (0.88, 0.91)
@@ -29,8 +29,9 @@ def main() -> list[dict]:
 
 
 def ours(stopwatch: race.Stopwatch) -> None:
-    from pipeline import methods, params, training
-    from pipeline.files import read_yaml
+    from pipeline.core import params
+    from pipeline.core.files import read_yaml
+    from pipeline.training import fit, methods
 
     values = read_yaml(paths.PARAMS)
     values["models"]["custom_cnn"]["training"] |= {"epochs": EPOCHS, "patience": EPOCHS}
@@ -39,7 +40,7 @@ def ours(stopwatch: race.Stopwatch) -> None:
     used = methods.prepare("custom_cnn", checked)
     stopwatch.start()
     task = methods.of(settings).task("custom_cnn", checked)
-    training.fit(task, settings.training, used, lambda row: stopwatch.lap(row["val_accuracy"]))
+    fit.fit(task, settings.training, used, lambda row: stopwatch.lap(row["val_accuracy"]))
 
 
 def pytorch(stopwatch: race.Stopwatch) -> None:
@@ -47,9 +48,11 @@ def pytorch(stopwatch: race.Stopwatch) -> None:
     import torch
     from torch.nn import functional
 
-    from pipeline import cifar10, methods, params
-    from pipeline.architectures import custom_cnn
-    from pipeline.augmentation import draw, sources
+    from pipeline.core import params
+    from pipeline.data import splits
+    from pipeline.models import custom_cnn
+    from pipeline.training import methods
+    from pipeline.training.augmentation import draw, sources
 
     checked = params.load()
     model = checked.models["custom_cnn"]
@@ -58,8 +61,8 @@ def pytorch(stopwatch: race.Stopwatch) -> None:
     torch.set_num_threads(common.cores())
     torch.manual_seed(checked.seed)
     stopwatch.start()
-    images, labels = cifar10.load(paths.TRAIN)
-    validation, validation_labels = cifar10.load(paths.VALIDATION)
+    images, labels = splits.load(paths.TRAIN)
+    validation, validation_labels = splits.load(paths.VALIDATION)
 
     whiten = torch.nn.Conv2d(3, 24, 2, bias=False).requires_grad_(False)
     whiten.weight.data = torch.from_numpy(custom_cnn.whitening(images).transpose(3, 2, 0, 1).copy())

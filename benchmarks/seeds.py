@@ -9,8 +9,12 @@ pretrained network needs its trunk (`dvc repro trunk@ARCH`), whose cached views 
 import argparse
 
 from benchmarks import common, page
-from pipeline import cifar10, errors, lineage, methods, params, paths, profiles, runs, scoring, tracking
-from pipeline.files import read_json, read_yaml
+from pipeline.core import errors, params, paths, profiles
+from pipeline.core.files import read_json, read_yaml
+from pipeline.data import splits
+from pipeline.evaluation import metrics
+from pipeline.tracking import provenance, runs, store
+from pipeline.training import methods
 
 
 def main() -> None:
@@ -34,7 +38,7 @@ def main() -> None:
     common.require(paths.TRAIN, paths.VALIDATION, paths.TEST, paths.TRUNKS / name)
     experiment = f"{checked.tracking.experiment}-seeds"
     checked = checked.model_copy(update={"tracking": checked.tracking.model_copy(update={"experiment": experiment})})
-    tracking.connect(checked)
+    store.connect(checked)
     for seed in arguments.seeds:
         measured = measure(name, checked.model_copy(update={"seed": seed}))
         key = {"profile": checked.profile, "model": name, "seed": str(seed)}
@@ -47,18 +51,18 @@ def measure(name: str, checked: params.Params) -> dict[str, float]:
     """Train with the seed of `checked`, in an MLflow run; return what a row of seeds.csv has besides its key."""
     used = methods.prepare(name, checked)
     tags = {"profile": checked.profile, "device": used.name, "precision": used.precision}
-    with runs.start(f"{name} {checked.profile} {checked.seed}", lineage.git() | tags):
-        tracking.log_params(checked, checked.models[name])
-        trained = methods.train(name, checked, used, tracking.log_epoch)
+    with runs.start(f"{name} {checked.profile} {checked.seed}", provenance.git() | tags):
+        store.log_params(checked, checked.models[name])
+        trained = methods.train(name, checked, used, store.log_epoch)
         figures = {}
-        images, _ = cifar10.load(paths.TEST)
+        images, _ = splits.load(paths.TEST)
         test = trained.model.predict(images, checked.evaluation.batch_size, verbose=0)
         for folder, probabilities in ((paths.VALIDATION, trained.validation), (paths.TEST, test)):
-            scores = scoring.score(probabilities, cifar10.load(folder)[1], checked.evaluation.ece_bins)
+            scores = metrics.score(probabilities, splits.load(folder)[1], checked.evaluation.ece_bins)
             figures |= {f"{folder.name}_{figure}": scores[figure] for figure in ("accuracy", "nll")}
         trunk_seconds = read_json(paths.TRUNKS / name / "trunk.json").get("seconds", 0.0)
         figures["train_seconds"] = trained.seconds + trunk_seconds
-        tracking.log_metrics(figures)
+        store.log_metrics(figures)
     return figures | {"precision": used.precision}
 
 

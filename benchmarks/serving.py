@@ -15,8 +15,9 @@ import numpy as np
 import requests
 
 from benchmarks import common
-from pipeline import cifar10, params, paths
-from pipeline.errors import UserError
+from pipeline.core import params, paths
+from pipeline.core.errors import UserError
+from pipeline.data import splits
 
 SEQUENTIAL, AT_ONCE = 100, 200  # requests
 PATIENCE = 120.0  # seconds
@@ -25,7 +26,7 @@ PATIENCE = 120.0  # seconds
 def main() -> list[dict]:
     """Write serving.csv, a row a way of asking; there are no ratios."""
     params.load()
-    images, _ = cifar10.load(paths.VALIDATION)
+    images, _ = splits.load(paths.VALIDATION)
     bodies = [json.dumps({"inputs": image[None].tolist()}) for image in images[:AT_ONCE]]
     command = [sys.executable, "-m", "pipeline", "serve", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:

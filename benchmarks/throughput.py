@@ -10,9 +10,12 @@ import keras
 import numpy as np
 
 from benchmarks import common
-from pipeline import cifar10, device, methods, params, paths, scratch, training, transfer
-from pipeline import trunk as trunks
-from pipeline.schema import Training
+from pipeline.core import params, paths
+from pipeline.core.schema import Training
+from pipeline.data import splits
+from pipeline.training import device, methods, scratch, transfer
+from pipeline.training import trunk as trunks
+from pipeline.training.optimizer import learning_rate_factors, make_optimizer
 
 STEPS = 8  # timed, after 2 that are not
 PRETRAINED = ("mobilenetv2", "efficientnet_lite0")
@@ -42,7 +45,7 @@ def main() -> list[dict]:
 def pretrained(name: str, checked: params.Params) -> list[dict]:
     settings = checked.models[name]
     resolution, batch = settings.trunk.resolution, settings.training.batch_size
-    images, _ = cifar10.load(paths.TRAIN)
+    images, _ = splits.load(paths.TRAIN)
     used = device.prepare(checked.compute, device.TILES, checked.seed)
     lower, _ = trunks.split(trunks.load_backbone(name, checked, resolution), settings.trunk.cut)
     frozen = trunks.trunk(lower)
@@ -62,8 +65,8 @@ def row(stage: str, precision: str, work: float, images: int, seconds: float) ->
 
 
 def timed_training(network: keras.Model, settings: Training, inputs, targets: np.ndarray) -> float:
-    factors = training.learning_rate_factors(network, settings)
-    network.compile(training.make_optimizer(settings, 1000, factors), keras.losses.CategoricalCrossentropy(True))
+    factors = learning_rate_factors(network, settings)
+    network.compile(make_optimizer(settings, 1000, factors), keras.losses.CategoricalCrossentropy(True))
     return timed(lambda: network.train_on_batch(inputs, targets))
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 from tqdm import tqdm
 
-from pipeline import gate, params
-from pipeline.schema import Gate
+from pipeline.core import params
+from pipeline.core.schema import Gate
+from pipeline.registry import gate
 
 TRIALS, IMAGES = 2_000, 5_000
 # Of each class, as the committed run's three networks have it on validation: the mean accuracy, and the share of the

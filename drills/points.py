@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from drills.workspace import environment
+from drills.workspace import variables as environ
 
 PROCESSES, POINTS, BATCH = 8, 10_000, 100
 ROOT = Path(__file__).parents[1]
@@ -15,8 +15,9 @@ LOG = f"""
 import time
 from mlflow import MlflowClient
 from mlflow.entities import Metric
-from pipeline import params, runs, tracking
-tracking.connect(params.load())
+from pipeline.core import params
+from pipeline.tracking import runs, store
+store.connect(params.load())
 with runs.start("points", {{}}) as run:
     for first in range(0, {POINTS}, {BATCH}):
         points = [Metric("x", float(step), int(time.time() * 1000), step) for step in range(first, first + {BATCH})]
@@ -28,7 +29,7 @@ def faults() -> Iterator[tuple[str, str, bool]]:
     with tempfile.TemporaryDirectory() as folder:
         for name in ("params.yaml", "dvc.yaml"):
             (Path(folder) / name).write_text((ROOT / name).read_text())
-        variables = environment() | {"PYTHONPATH": str(ROOT)}
+        variables = environ() | {"PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-c", LOG]
         processes = [
             subprocess.Popen(command, cwd=folder, env=variables, stderr=subprocess.PIPE, text=True)

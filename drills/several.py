@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from drills.workspace import COMMAND, dvc, environment, workspace
+from drills.workspace import COMMAND, dvc, variables, workspace
 
 ROUNDS = (17, 18, 19, 21)  # of the ensemble: what follows from it runs again, and nothing else
 
@@ -29,7 +29,7 @@ def queue(folder: Path) -> tuple[str, str, bool]:
         dvc(folder, "exp", "run", "--queue", "--no-hydra", "-S", f"ensemble.rounds={rounds}")
     # Its output is dropped: the workers would keep a pipe open for as long as they idle.
     start = [*COMMAND, "dvc", "queue", "start", "--jobs", "4"]
-    subprocess.run(start, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(start, cwd=folder, env=variables(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     waited = wait(folder)
     dvc(folder, "queue", "stop")
     told = [rounds for (rounds,) in ask(folder, "select value from params where key = 'ensemble.rounds'")]
@@ -87,7 +87,7 @@ def ask(folder: Path, question: str) -> list[tuple]:
 
 def git(folder: Path, *arguments: str) -> None:
     identity = ["-c", "user.name=drill", "-c", "user.email=drill@localhost", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", *identity, *arguments], cwd=folder, env=environment(), check=True)
+    subprocess.run(["git", *identity, *arguments], cwd=folder, env=variables(), check=True)
 
 
 if __name__ == "__main__":

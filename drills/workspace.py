@@ -8,8 +8,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import cifar10, paths, preflight, smoke, sources
-from pipeline.files import read_yaml, write_yaml
+from pipeline.core import environment, paths
+from pipeline.core.files import read_yaml, write_yaml
+from pipeline.data import cifar10, sources
+from tools import smoke
 
 COMMAND = [sys.executable, "-m"]
 
@@ -29,10 +31,10 @@ def workspace() -> Iterator[Path]:
         yield folder
 
 
-def environment() -> dict[str, str]:
+def variables() -> dict[str, str]:
     """That of a user: this interpreter's programs, the data that are at hand, no tracking server."""
     variables = dict(os.environ)
-    variables.pop(preflight.TRACKING, None)
+    variables.pop(environment.TRACKING, None)
     variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"
     if sources.ENVIRONMENT not in variables:
         for folder in (paths.RAW, Path(".cache/cifar10")):
@@ -43,9 +45,9 @@ def environment() -> dict[str, str]:
 
 def dvc(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess:
     command = [*COMMAND, "dvc", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment() | more, capture_output=True, text=True)
+    return subprocess.run(command, cwd=folder, env=variables() | more, capture_output=True, text=True)
 
 
 def pipeline(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     command = [*COMMAND, "pipeline", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
+    return subprocess.run(command, cwd=folder, env=variables(), capture_output=True, text=True)

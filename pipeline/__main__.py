@@ -1,4 +1,4 @@
-"""`pipeline COMMAND`: what people do besides `dvc repro`. A command is a module of pipeline/commands."""
+"""`pipeline COMMAND`: what people do besides `dvc repro`. A command is a module of pipeline/cli."""
 
 import importlib
 import pkgutil
@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from pipeline import commands, errors, terminal
+from pipeline import cli
+from pipeline.core import errors, terminal
 
 INTERRUPTED = "run the command again"
 
@@ -17,13 +18,13 @@ class Commands(click.Group):
     context_class = terminal.Context
 
     def __init__(self, **settings):
-        names = [module.name for module in pkgutil.iter_modules(commands.__path__)]
+        names = [module.name for module in pkgutil.iter_modules(cli.__path__)]
         super().__init__(commands=dict.fromkeys(names), **settings)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.commands:
             return None
-        command = importlib.import_module(f"{commands.__name__}.{name}").command
+        command = importlib.import_module(f"{cli.__name__}.{name}").command
         command.context_class = terminal.Context
         return command
 

@@ -14,10 +14,14 @@ import yaml
 from playwright.sync_api import Browser
 
 import pipeline  # noqa: F401  sets what TensorFlow reads at its first import
-from pipeline import cifar10, files, manifest, params, pretrained, smoke, sources, tracking
+from pipeline.core import files, params
+from pipeline.data import cifar10, manifest, sources
+from pipeline.data import weights as pretrained
 from pipeline.stages import weights
+from pipeline.tracking import store as tracking
 from tests.browser import started
 from tests.workspace import Workspace
+from tools import smoke
 
 pytest_plugins = ["tests.served"]  # fixtures that two modules share
 ROOT = Path(__file__).parents[1]
@@ -188,7 +192,7 @@ def tiny(images):
     """A served model of a small network that has learnt a little, averaged over two views as the real ones are."""
     import keras
 
-    from pipeline import serving
+    from pipeline.layers import wrappers
 
     keras.utils.set_random_seed(1)
     inputs = keras.Input((32, 32, 3), dtype="uint8", name="images")
@@ -198,7 +202,7 @@ def tiny(images):
     network = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(maps)), name="tiny")
     network.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     network.fit(images[0][:6000], images[1][:6000], batch_size=64, epochs=3, verbose=0)
-    return serving.calibrated(serving.averaged(network, 2), 0.7, "tiny_served")
+    return wrappers.calibrated(wrappers.averaged(network, 2), 0.7, "tiny_served")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,9 @@ import pytest
 import requests
 from PIL import Image
 
-from pipeline import logged, promotion, registry, runs, serving, tracking
+from pipeline.layers import wrappers
+from pipeline.registry import promotion, versions
+from pipeline.tracking import logged_models, runs, store
 from tests.conftest import ROOT
 
 JSON = {"Content-Type": "application/json"}
@@ -26,7 +28,7 @@ def tiny(name: str):
     images = keras.Input((32, 32, 3), dtype="uint8", name="images")
     pooled = keras.layers.AveragePooling2D(8)(keras.layers.Rescaling(1 / 255)(images))
     logits = keras.layers.Dense(10, kernel_initializer="normal")(keras.layers.Flatten()(pooled))
-    return serving.calibrated(keras.Model(images, logits, name=f"{name}_network"), 0.1, name)
+    return wrappers.calibrated(keras.Model(images, logits, name=f"{name}_network"), 0.1, name)
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +36,7 @@ def served_model():
     import keras
 
     keras.utils.set_random_seed(0)
-    return serving.ensemble([tiny("one"), tiny("two")], [0.25, 0.75], 0.8)
+    return wrappers.ensemble([tiny("one"), tiny("two")], [0.25, 0.75], 0.8)
 
 
 @pytest.fixture(scope="session")
@@ -46,11 +48,11 @@ def served_folder(tmp_path_factory, served_model, checked):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        tracking.connect(checked)
+        store.connect(checked)
         with runs.start("ensemble", {}):
-            address = logged.log_model(served_model, np.zeros((1, 32, 32, 3), "uint8"))
+            address = logged_models.log_model(served_model, np.zeros((1, 32, 32, 3), "uint8"))
         name = checked.registry.model
-        promotion.promote(name, registry.register(name, address, "tiny", {}), "a test", [])
+        promotion.promote(name, versions.register(name, address, "tiny", {}), "a test", [])
     return place
 
 

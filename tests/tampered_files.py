@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pipeline import registry
-from pipeline.locked import Locked
+from pipeline.lineage.lock import Locked
+from pipeline.registry import versions
 from tests.tampering import (
     CNN,
     another_model,
@@ -57,7 +57,7 @@ FILES = {
     ),
     "the gate's evidence, as if a person had decided": (
         lambda: artifact("promotion.json"),
-        lambda path: decide_otherwise(path, registry.BY_HAND),
+        lambda path: decide_otherwise(path, versions.BY_HAND),
         "version 1, tag gate.sha256: the history has no such decision",
     ),
     "the gate's evidence, which is gone with its tags": (
@@ -126,5 +126,5 @@ FILES = {
     ),
     "the test probabilities": (lambda: "predictions/custom_cnn/test.npy", append, "out predictions/custom_cnn"),
     "the history": (lambda: "plots/history/custom_cnn.csv", append, "out plots/history/custom_cnn.csv"),
-    "the code": (lambda: "pipeline/training.py", append, "dep pipeline/training.py"),
+    "the code": (lambda: "pipeline/training/fit.py", append, "dep pipeline/training"),
 }

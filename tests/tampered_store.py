@@ -2,7 +2,7 @@
 
 from mlflow import MlflowClient
 
-from pipeline import journal, promotion
+from pipeline.registry import journal, promotion
 from tests.tampering import (
     MODEL,
     another_version,
@@ -105,7 +105,10 @@ STORE = {
     "the run's end": (lambda: MlflowClient().set_terminated(run_id(), "KILLED"), "run \\w+: it is KILLED"),
     "the run's stage": (lambda: set_tag("dvc.stage", "train@custom_cnn"), "models/custom_cnn/run.json"),
     "the commit": (lambda: set_tag("git.commit", "0" * 40), "tag git.commit: the repository has no commit"),
-    "the code's hash": (lambda: set_tag("dep.pipeline/scoring.py", "0" * 32), "its pipeline/scoring.py has not MD5"),
+    "the code's hash": (
+        lambda: set_tag("dep.pipeline/evaluation/metrics.py", "0" * 32),
+        "its pipeline/evaluation/metrics.py has not MD5",
+    ),
     "the images' hash": (lambda: set_tag("dep.data/test", "0" * 32), "tag dep.data/test"),
     "a param": (
         lambda: execute("update params set value = '21' where key = 'ensemble.rounds' and value = '20'"),

@@ -10,7 +10,7 @@ import yaml
 from mlflow import MlflowClient
 
 from drills.files import small_model
-from pipeline import promotion, registry
+from pipeline.registry import promotion, versions
 
 MODEL = "cifar10-classifier"
 CNN = "models/custom_cnn"
@@ -55,15 +55,15 @@ def version_tag(key: str, value: str) -> Callable[[], None]:
 def decide_otherwise(path: str, decision: dict) -> None:
     """Puts another decision in the place of the gate's, as the champion's version and its run have it."""
     Path(path).write_text(json.dumps(decision))
-    version_tag(registry.DECISION, registry.digest(decision))()
-    version_tag(registry.DECIDED, decision["reason"])()
+    version_tag(versions.DECISION, versions.digest(decision))()
+    version_tag(versions.DECIDED, decision["reason"])()
 
 
 def describe_otherwise() -> None:
     """Says more in the description of the version than the workflow did."""
     description = MlflowClient().get_model_version(MODEL, "1").description + "\n\nIt is the best there is."
     MlflowClient().update_model_version(MODEL, "1", description)
-    version_tag(registry.DESCRIBED, registry.digest(description))()
+    version_tag(versions.DESCRIBED, versions.digest(description))()
 
 
 def another_version() -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import common, page, race, throughput
 from benchmarks.__main__ import share
-from pipeline.errors import UserError
+from pipeline.core.errors import UserError
 from tests.conftest import ROOT
 
 

@@ -18,9 +18,11 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
-
 from docs.screenshot import answered
-from pipeline import logged, promotion, registry, relocation, runs
+
+from pipeline.recovery import relocate
+from pipeline.registry import promotion, versions
+from pipeline.tracking import logged_models, runs
 from tests import reading
 from tests.conftest import ROOT
 from tests.workspace import Workspace
@@ -112,7 +114,9 @@ def left(small, raw, tmp_path_factory) -> Workspace:
     made.git("commit", "--quiet", "--allow-empty", "-m", "What the run left")
     mlflow.set_tracking_uri(made.store)
     second = runs.find(made.read("ensemble/run.json")["run_id"])
-    version = registry.register(MODEL, logged.model_uri(second), "the second best", {"run_id": second.info.run_id})
+    version = versions.register(
+        MODEL, logged_models.model_uri(second), "the second best", {"run_id": second.info.run_id}
+    )
     promotion.refuse(MODEL, version, "not better", promotion.history(MODEL))
     return made
 
@@ -126,7 +130,7 @@ def copied(workspace: Workspace, folder: Path, raw: Path) -> Workspace:
 
     others = shutil.ignore_patterns(".venv", "config.local")  # the latter has remotes of other tests
     shutil.copytree(workspace.folder, folder, symlinks=True, copy_function=copy, ignore=others)
-    relocation.relocate(folder / "mlruns")
+    relocate.relocate(folder / "mlruns")
     return Workspace(folder, raw)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import cifar10
+from pipeline.data import cifar10
 from tests.workspace import MODEL
 
 
@@ -77,7 +77,7 @@ def test_the_runs_line_up_and_hold_what_the_ui_shows(workspace, metrics):
     cnn = runs.loc["custom_cnn"]
     assert cnn["tags.dvc.stage"] == "train@custom_cnn"
     assert re.fullmatch("[0-9a-f]{32}(.dir)?", cnn["tags.dep.data/train"])
-    assert cnn["tags.dep.pipeline/architectures/custom_cnn.py"]
+    assert cnn["tags.dep.pipeline/models/custom_cnn.py"]
     assert cnn["tags.weights.origin"] == "trained from scratch"
     epochs = workspace.client.get_metric_history(cnn["run_id"], "val_accuracy")
     assert [metric.step for metric in epochs] == [1, 2]

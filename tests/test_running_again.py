@@ -36,7 +36,7 @@ def test_a_change_of_a_skipped_model_reaches_nothing_else(workspace):
         ("params.yaml", "rounds: 20", "rounds: 10", False),
         ("params.yaml", "cut: block8_project_bn", "cut: block9_add", True),
         ("params.yaml", "resolution: 48", "resolution: 64", True),
-        ("pipeline/trunk.py", "BATCH = 250", "BATCH = 200", True),
+        ("pipeline/training/trunk.py", "BATCH = 250", "BATCH = 200", True),
         ("data/weights/efficientnet_lite0/manifest.json", "official", "offical", True),
         ("data/train/labels.npy", None, None, True),
     ],

@@ -9,13 +9,13 @@ def keras_model(path: Path):
     """Save one, and return it."""
     import keras
 
-    from pipeline import serving
+    from pipeline.layers import wrappers
 
     keras.utils.set_random_seed(0)
     inputs = keras.Input((32, 32, 3), dtype="uint8", name="images")
     pooled = keras.layers.AveragePooling2D(4)(keras.layers.Rescaling(1 / 255)(inputs))
     logits = keras.layers.Dense(10)(keras.layers.Flatten()(pooled))
-    model = serving.calibrated(keras.Model(inputs, logits, name="tiny"), 0.2, "tiny_served")
+    model = wrappers.calibrated(keras.Model(inputs, logits, name="tiny"), 0.2, "tiny_served")
     model.save(path)
     return model
 

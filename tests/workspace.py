@@ -12,7 +12,7 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from pipeline import pretrained, sources
+from pipeline.data import sources, weights
 
 MODEL = "cifar10-classifier"
 PARENT = "tags.mlflow.parentRunId"
@@ -24,7 +24,7 @@ class Workspace:
     def __init__(self, folder: Path, raw: Path):
         self.folder = folder
         self.environment = os.environ | {sources.ENVIRONMENT: str(raw)}
-        for variable in ("MLFLOW_TRACKING_URI", "PYTHONPATH", pretrained.ENVIRONMENT):
+        for variable in ("MLFLOW_TRACKING_URI", "PYTHONPATH", weights.ENVIRONMENT):
             self.environment.pop(variable, None)
 
     def dvc(self, *arguments: str) -> subprocess.CompletedProcess:

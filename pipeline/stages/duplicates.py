@@ -2,22 +2,24 @@
 
 import numpy as np
 
-from pipeline import cifar10, duplicates, errors, paths, plots, preflight
-from pipeline.console import Progress
-from pipeline.files import replacing, write_json
+from pipeline.core import environment, errors, paths
+from pipeline.core.files import replacing, write_json
+from pipeline.core.progress import Progress
+from pipeline.data import duplicates, splits
+from pipeline.reporting import figures
 
 SHOWN = 40  # pairs in the picture
 
 
 def main() -> None:
-    params = preflight.check()
-    splits = {folder.name: cifar10.images(folder) for folder in (paths.TRAIN, paths.VALIDATION)}
-    test, others = cifar10.images(paths.TEST), np.concatenate(list(splits.values()))
+    params = environment.check()
+    splits = {folder.name: splits.images(folder) for folder in (paths.TRAIN, paths.VALIDATION)}
+    test, others = splits.images(paths.TEST), np.concatenate(list(splits.values()))
     with Progress("duplicates", 2 * len(test), "image") as progress:
         pairs = duplicates.find(test, others, params.duplicates, progress.update)
 
     best = pairs.drop_duplicates("image")  # of each test image the pair that is most alike
-    plots.pairs(paths.DUPLICATES_PICTURE, test, others, best.iloc[:: max(len(best) // SHOWN, 1)][:SHOWN])
+    figures.pairs(paths.DUPLICATES_PICTURE, test, others, best.iloc[:: max(len(best) // SHOWN, 1)][:SHOWN])
     first = len(splits["train"])
     pairs.insert(1, "split", np.where(pairs["other"] < first, "train", "validation"))
     pairs["other"] -= np.where(pairs["other"] < first, 0, first)

@@ -2,16 +2,18 @@
 
 import numpy as np
 
-from pipeline import cifar10, errors, model_file, paths, preflight
-from pipeline.console import verbosity
-from pipeline.files import fresh_folder, read_json, write_array, write_json
-from pipeline.schema import Params
+from pipeline.core import environment, errors, paths
+from pipeline.core.files import fresh_folder, read_json, write_array, write_json
+from pipeline.core.progress import verbosity
+from pipeline.core.schema import Params
+from pipeline.data import splits
+from pipeline.formats import keras_file
 
 NEEDED = 10_000_000  # bytes
 
 
 def main() -> None:
-    name, params = preflight.check_model()
+    name, params = environment.check_model()
     errors.require_space(paths.PREDICTIONS, NEEDED)
     predictions = fresh_folder(paths.PREDICTIONS / name)
     receipt = read_json(paths.MODELS / name / "run.json")
@@ -29,13 +31,15 @@ def main() -> None:
 def evaluate(name: str, params: Params, receipt: dict) -> None:
     import pandas as pd
 
-    from pipeline import evaluation, plots, runs, tracking
+    from pipeline.evaluation import record
+    from pipeline.reporting import figures
+    from pipeline.tracking import runs, store
 
-    tracking.connect(params)
+    store.connect(params)
     with runs.resume(receipt["run_id"], f"evaluate@{name}") as run:
-        images = cifar10.images(paths.TEST)
+        images = splits.images(paths.TEST)
         path = paths.MODELS / name / "model.keras"
-        model = model_file.load(path)
+        model = keras_file.load(path)
         batch_size = params.evaluation.batch_size
         probabilities = model.predict(images, batch_size, verbosity())
         write_array(paths.PREDICTIONS / name / "test.npy", probabilities)
@@ -44,14 +48,14 @@ def evaluate(name: str, params: Params, receipt: dict) -> None:
         cost = {
             "parameters": receipt["parameters"],
             "size_mb": path.stat().st_size / 1e6,
-            "seconds_per_1000_images": evaluation.seconds_per_1000(model, images, batch_size),
-            **evaluation.training(receipt),
+            "seconds_per_1000_images": record.seconds_per_1000(model, images, batch_size),
+            **record.training(receipt),
         }
-        labels = cifar10.labels(paths.TEST)
-        tracking.log_dataset(paths.TEST, images, labels, "test")
-        scores = evaluation.record(name, validation, probabilities, images, labels, params.evaluation.ece_bins, cost)
-        plots.curves(paths.EVALUATION / name / "curves.png", {name: pd.read_csv(paths.HISTORY / f"{name}.csv")})
-        evaluation.log(name, scores)
+        labels = splits.labels(paths.TEST)
+        store.log_dataset(paths.TEST, images, labels, "test")
+        scores = record.record(name, validation, probabilities, images, labels, params.evaluation.ece_bins, cost)
+        figures.curves(paths.EVALUATION / name / "curves.png", {name: pd.read_csv(paths.HISTORY / f"{name}.csv")})
+        record.log(name, scores)
         write_json(paths.PREDICTIONS / name / "run.json", runs.receipt(run))
     print(f"{name}: test accuracy {scores['test']['accuracy']:.4f}")
 

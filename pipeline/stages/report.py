@@ -5,12 +5,14 @@ The tables beside the pictures are what `dvc plots` draws, by the templates in .
 
 import pandas as pd
 
-from pipeline import errors, paths, plots, preflight, results
-from pipeline.files import replacing
+from pipeline.core import environment, errors, paths
+from pipeline.core.files import replacing
+from pipeline.reporting import figures as plots
+from pipeline.reporting import results
 
 
 def main() -> None:
-    preflight.check()
+    environment.check()
     metrics = results.load()
     scored = {name: figures for name, figures in metrics.items() if "skipped" not in figures}
     histories = {name: pd.read_csv(paths.HISTORY / f"{name}.csv") for name in scored if name != "ensemble"}

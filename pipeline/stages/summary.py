@@ -4,20 +4,21 @@ import os
 
 from tabulate import tabulate
 
-from pipeline import errors, paths, preflight, results
-from pipeline.files import read_json
+from pipeline.core import environment, errors, paths
+from pipeline.core.files import read_json
+from pipeline.reporting import results
 
 SHORT = (0, 1, 4, 6, 7, 11, 12)  # columns that fit a terminal
 
 
 def main() -> None:
-    preflight.check()
+    environment.check()
     rows = results.rows(results.load())
     decision = read_json(paths.REGISTRY)
     name = decision["model"]
     table = [[row[index] for index in SHORT] for row in rows]
     print(tabulate(table, [results.HEADER[index] for index in SHORT], disable_numparse=True))
-    uri = os.environ.get(preflight.TRACKING) or f"sqlite:///{paths.STORE}/mlflow.db"
+    uri = os.environ.get(environment.TRACKING) or f"sqlite:///{paths.STORE}/mlflow.db"
     verdict = "promoted" if decision["gate"]["promote"] else "refused"
     print(f"""
 best    {decision["candidate"]}, by {decision["decided_by"]}: {name} version {decision["version"]}, \

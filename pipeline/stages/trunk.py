@@ -5,13 +5,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline import cifar10, errors, manifest, paths, preflight, usage
-from pipeline.files import checksum, fresh_folder, write_json
-from pipeline.schema import Params
+from pipeline.core import environment, errors, paths, process
+from pipeline.core.files import checksum, fresh_folder, write_json
+from pipeline.core.schema import Params
+from pipeline.data import manifest, splits
 
 
 def main() -> None:
-    name, params = preflight.check_model()
+    name, params = environment.check_model()
     entry = manifest.read(name)
     folder = fresh_folder(paths.TRUNKS / name)
     reason = entry.get("reason") or entry["origin"] if entry["status"] != "ready" else None
@@ -25,11 +26,11 @@ def main() -> None:
 
 
 def compute(name: str, params: Params) -> None:
-    from pipeline import device
-    from pipeline.trunk import cache, load_backbone, split, trunk
+    from pipeline.training import device
+    from pipeline.training.trunk import cache, load_backbone, split, trunk
 
-    train, _ = cifar10.load(paths.TRAIN)
-    validation, _ = cifar10.load(paths.VALIDATION)
+    train, _ = splits.load(paths.TRAIN)
+    validation, _ = splits.load(paths.VALIDATION)
     used = device.prepare(params.compute, device.TILES, params.seed)
     settings = params.models[name].trunk
     lower, _ = split(load_backbone(name, params, settings.resolution), settings.cut)
@@ -42,14 +43,14 @@ def compute(name: str, params: Params) -> None:
     cache(frozen, views, (settings.views, len(train)), folder / "train.npy")
     cache(frozen, [validation], (1, len(validation)), folder / "validation.npy")
     made = {"cached": True, "activation": frozen.output_shape[1:], "device": used.name, "precision": used.precision}
-    made |= {"seconds": time.perf_counter() - began} | usage.spent()
+    made |= {"seconds": time.perf_counter() - began} | process.spent()
     made |= {"sha256": {path.name: checksum(path) for path in sorted(folder.glob("*.npy"))}}
     write_json(folder / "trunk.json", made)
 
 
 def views_of(images: np.ndarray, views: int, shift: int, seed: int) -> Iterator[np.ndarray]:
     """Views of the images, uint8 (N, 32, 32, 3) as they are: in each, what `augmentation.draw` does in one epoch."""
-    from pipeline.augmentation import draw, sources
+    from pipeline.training.augmentation import draw, sources
 
     shown, number = sources(shift), np.arange(len(images))[:, None, None]
     for view in range(views):

@@ -3,13 +3,14 @@
 import shutil
 from pathlib import Path
 
-from pipeline import errors, paths, preflight, pretrained
-from pipeline.files import checksum, read_json, replacing, write_json
-from pipeline.schema import Params
+from pipeline.core import environment, errors, paths
+from pipeline.core.files import checksum, read_json, replacing, write_json
+from pipeline.core.schema import Params
+from pipeline.data import weights
 
 
 def main() -> None:
-    name, params = preflight.check_model()
+    name, params = environment.check_model()
     found = read_json(paths.FOUND / f"{name}.json")
     install(name, found, params)
     print(f"{name}: {found['status']}")
@@ -25,7 +26,7 @@ def install(name: str, found: dict, params: Params) -> None:
         raise errors.UserError(found["reason"])
     if found["status"] == "skipped" and params.weights.on_unreachable == "fail":
         files = " or ".join(entry.file for entry in params.models[name].weights)
-        raise errors.UserError(f"{name}: no weights: put {files} into a folder and set {pretrained.ENVIRONMENT} to it")
+        raise errors.UserError(f"{name}: no weights: put {files} into a folder and set {weights.ENVIRONMENT} to it")
     folder = paths.WEIGHTS / name
     folder.mkdir(parents=True, exist_ok=True)
     if found["status"] == "ready":
@@ -38,7 +39,7 @@ def install(name: str, found: dict, params: Params) -> None:
 
 def _bring(found: dict, installed: Path, params: Params) -> None:
     downloaded = paths.DOWNLOADS / found["file"]
-    for path in (installed, pretrained.folder(params) / found["file"], downloaded):
+    for path in (installed, weights.folder(params) / found["file"], downloaded):
         if not path.is_file() or checksum(path) != found["sha256"]:
             continue
         if path == downloaded:

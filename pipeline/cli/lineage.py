@@ -1,0 +1,40 @@
+import click
+
+from pipeline.cli import MARKS, as_json, completing, connected
+
+
+def _subjects(*incomplete) -> list:
+    """Completes a subject; runs and versions would have to be asked for."""
+    from pipeline.core.params import architectures
+
+    stages = [f"{stage}@{name}" for stage in ("train", "evaluate") for name in architectures()]
+    return completing(*MARKS, "dvc.lock", "ensemble", *stages)(*incomplete)
+
+
+@click.command
+@click.argument("subject", shell_complete=_subjects)
+@as_json
+def command(subject: str, as_json: bool) -> None:
+    """Where SUBJECT comes from, and what came of it, verified.
+
+    SUBJECT is a version, an alias (@champion), a stage (Production), a run, a stage of dvc.lock (train@custom_cnn),
+    dvc.lock, or a .keras file. Hashes are computed anew. The first link that does not hold is named, and ends the
+    command.
+
+    \b
+    Examples:
+      pipeline lineage @champion
+      pipeline lineage train@custom_cnn
+      pipeline lineage downloads/model.keras --json
+    """
+    import json
+
+    params = connected()
+    from pipeline.lineage import verify
+
+    lines = verify.trace(subject, params.registry.model)
+    if as_json:
+        click.echo(json.dumps([{"depth": depth, "link": line} for depth, line in lines], indent=2))
+    else:
+        for depth, line in lines:
+            click.echo(f"{'  ' * depth}{line}")

@@ -1,0 +1,28 @@
+import click
+
+
+@click.command
+def command() -> None:
+    """Mend what DVC or MLflow was killed in writing.
+
+    dvc.lock becomes what it was when the last stage began. What it lacks then, `dvc repro` runs, or finds, again. DVC's
+    own list of running commands is deleted, and so is a store that MLflow had begun to make, and in which nothing is.
+
+    \b
+    Examples:
+      pipeline mend && dvc repro
+    """
+    from pathlib import Path
+
+    from pipeline.core import errors, paths
+    from pipeline.lineage import lock
+    from pipeline.recovery import unfinished
+
+    if not Path("dvc.yaml").exists():
+        raise errors.UserError("dvc.yaml not found: run from the repository's root")
+    if lock.free():
+        click.echo(f"{lock.RUNNING} was damaged, and is deleted")
+    if unfinished.discard(paths.shared(paths.STORE)):
+        click.echo(f"{paths.STORE}/mlflow.db was begun and never used, and is deleted")
+    if lock.mend():
+        click.echo(f"{lock.LOCK} was damaged: it is what it was when the last stage began")

@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import click
+
+from pipeline.cli import MARKS, completing
+
+FORMATS = ("table", "csv", "json")
+SOME_UNREADABLE = 3  # exit status
+
+
+@click.command
+@click.argument("places", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--model",
+    "address",
+    metavar="MODEL",
+    default="@champion",
+    show_default=True,
+    help="A version, alias or stage, or a .keras, .tflite or .onnx file.",
+    shell_complete=completing(*MARKS),
+)
+@click.option("--format", "form", type=click.Choice(FORMATS), help="By default that of FILE's suffix, or table.")
+@click.option("--json", "form", flag_value="json", help="For a program to read: --format json.")
+@click.option("--top", default=1, show_default=True, type=click.IntRange(1, 10), help="So many classes a picture.")
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to, whole or not at all, instead of standard output.",
+)
+@click.pass_context
+def command(
+    context: click.Context, places: tuple[Path, ...], address: str, form: str | None, top: int, output: Path | None
+) -> None:
+    """The classes of pictures, by the champion or another model.
+
+    PATH is a picture of any size and format that Pillow reads, or a folder, whose pictures are found by their suffix.
+    They are squeezed to 32 x 32 pixels. A file that cannot be read is named, and the others are done; the exit status
+    is then 3.
+
+    \b
+    Examples:
+      pipeline predict cat.png
+      pipeline predict photos --top 3
+      pipeline predict photos --model Production --output photos.csv
+      pipeline predict photos --model models/custom_cnn/model.keras --json
+    """
+    import functools
+
+    from pipeline.core.errors import UserError
+    from pipeline.serving import listing, load, pictures, predict
+
+    try:
+        load.check(address)
+    except UserError as error:
+        raise click.BadParameter(str(error), param_hint="--model") from None
+    count, left_out = pictures.count(places)
+    if not count:
+        raise UserError(f"no pictures in {', '.join(map(str, places))}: name some, or folders that have some")
+    if left_out:
+        click.echo(f"{left_out} files are no pictures by their suffix, and left out", err=True)
+
+    @functools.cache
+    def model() -> load.Model:
+        """Loaded when the first picture has been read: a mistyped name is said at once."""
+        name, loaded = load.load(address)
+        click.echo(f"model: {name}", err=True)
+        return loaded
+
+    predictions = predict.predict(pictures.find(places), lambda images: model()(images))
+    suffix = output.suffix.removeprefix(".") if output else ""
+    form = form or (suffix if suffix in FORMATS else "table")
+    unreadable = listing.write(predictions, count, form, top, output)
+    if unreadable:
+        click.echo(f"{unreadable} of {count} could not be read", err=True)
+        context.exit(SOME_UNREADABLE)

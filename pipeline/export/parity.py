@@ -1,0 +1,115 @@
+"""The parity gate: what an exported file does against Keras on the same images, and whether it may be shipped."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.core.schema import Export, Limits
+from pipeline.evaluation import metrics
+from pipeline.export import runtimes
+from pipeline.registry import gate
+
+THREADS = (1, 2)
+WARM_UP = 10  # images before those that are timed
+CONFIDENCE, RESAMPLES = 0.95, 10_000  # of the interval, by the paired bootstrap
+SUM = 0.05  # most that an image's probabilities may sum to more or less than 1: int8 rounds each to 1/256
+
+
+class Refused(Exception):
+    """What a file gives is nothing to be compared; the message says why."""
+
+
+def judge(path: Path, images: np.ndarray, expected: np.ndarray, labels: np.ndarray, export: Export) -> dict:
+    """Measure a file and compare what was measured with `export.limits`.
+
+    `images`: uint8 (N, 32, 32, 3) that did not calibrate the file, predicted one by one; `expected`: Keras'
+    probabilities of them, float32 (N, 10); `labels`: (N,). Returns the figures of `measure`, None where there are none,
+    `shipped`, and `reasons` why it is not.
+    """
+    try:
+        figures = measure(path, images, expected, labels, export.latency_images)
+    except Refused as error:
+        return unmeasured(str(error)) | {"size_mb": _size(path)}
+    reasons = outside(figures, export.limits)
+    return figures | {"shipped": not reasons, "reasons": reasons}
+
+
+def unmeasured(reason: str) -> dict:
+    """What `judge` returns of what cannot be measured."""
+    return dict.fromkeys(FIGURES) | {"shipped": False, "reasons": [reason]}
+
+
+def measure(path: Path, images: np.ndarray, expected: np.ndarray, labels: np.ndarray, timed: int) -> dict[str, float]:
+    """FIGURES of a file; see `judge`. Raises Refused if it gives no probabilities.
+
+    Accuracies, agreement and drop are fractions; `drop_low`, `drop_high` are the drop's 95 % interval; megabytes have
+    10^6 bytes; latencies are medians over the first `timed` images.
+    """
+    latencies = {}
+    try:
+        for threads in THREADS:
+            predict = runtimes.load(path, threads)
+            latencies[f"latency_ms_{threads}_thread{'s' * (threads > 1)}"] = _latency(predict, images, timed)
+        found = [predict(images[index : index + 1]) for index in range(len(images))]
+    except Exception as error:  # the runtimes have no class of their own for what they do not take
+        raise Refused(f"the runtime refuses it: {' '.join(str(error).split())[:200]}") from error
+    found = _probabilities(found, expected.shape[1])
+    tested = metrics.mcnemar(found, expected, labels)
+    better, worse, count = tested["better"], tested["worse"], len(labels)
+    low, high = gate.interval(better, worse, count, CONFIDENCE, RESAMPLES, seed=0)
+    return {
+        "size_mb": _size(path),
+        "agreement": float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
+        "accuracy": float((found.argmax(axis=1) == labels).mean()),
+        "keras_accuracy": float((expected.argmax(axis=1) == labels).mean()),
+        "accuracy_drop": (worse - better) / count,
+        "drop_low": 0.0 - high,
+        "drop_high": 0.0 - low,
+        **latencies,
+        "images": count,
+    }
+
+
+FIGURES = ("size_mb", "agreement", "accuracy", "keras_accuracy", "accuracy_drop", "drop_low", "drop_high")
+FIGURES += ("latency_ms_1_thread", "latency_ms_2_threads", "images")
+
+
+def outside(figures: dict[str, float], limits: Limits) -> list[str]:
+    """The limits that the figures are not within, a line each."""
+    least = [("agreement", limits.agreement)]
+    most = [("accuracy_drop", limits.accuracy_drop), ("size_mb", limits.size_mb)]
+    most += [("latency_ms_1_thread", limits.latency_ms)]
+    failed = [(name, limit) for name, limit in least if not figures[name] >= limit]  # as NaN is not
+    failed += [(name, limit) for name, limit in most if limit is not None and not figures[name] <= limit]
+    return [f"{name} is {figures[name]:.4g}, limit {limit:.4g}" for name, limit in failed]
+
+
+def _latency(predict: runtimes.Predict, images: np.ndarray, timed: int) -> float:
+    """Milliseconds an image."""
+    for image in images[:WARM_UP]:
+        predict(image[None])
+    seconds = []
+    for image in images[:timed]:
+        began = time.perf_counter()
+        predict(image[None])
+        seconds.append(time.perf_counter() - began)
+    return float(np.median(seconds)) * 1000
+
+
+def _probabilities(found: list[np.ndarray], classes: int) -> np.ndarray:
+    """The outputs for all images, float32 (N, classes). Raises Refused unless they are probabilities."""
+    for output in found:
+        if output.shape != (1, classes) or output.dtype != np.float32:
+            raise Refused(f"it gives {output.dtype} {output.shape} for an image, not float32 (1, {classes})")
+    together = np.concatenate(found)
+    wrong = int((~np.isfinite(together)).any(axis=1).sum())
+    if wrong:
+        raise Refused(f"it gives NaN or infinity for {wrong} of {len(together)} images")
+    if together.min() < 0 or np.abs(together.sum(axis=1) - 1).max() > SUM:
+        raise Refused("what it gives are no probabilities: they are negative, or do not sum to 1")
+    return together
+
+
+def _size(path: Path) -> float:
+    return path.stat().st_size / 1e6

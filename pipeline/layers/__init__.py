@@ -1,0 +1,1 @@
+"""Keras layers and wrappers of networks; they read and write no files."""

@@ -1,0 +1,1 @@
+"""What brings a lost, moved or damaged store or lock file back."""

@@ -1,0 +1,1 @@
+"""The model registry: versions, the gate, and who is champion."""

@@ -1,0 +1,1 @@
+"""Charts, tables, model cards and the page, out of files only."""

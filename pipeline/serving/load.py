@@ -1,0 +1,102 @@
+"""A model, from wherever it is kept, as a function: images uint8 (N, 32, 32, 3) to probabilities float32 (N, 10)."""
+
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.core.errors import UserError
+from pipeline.export.convert import quiet
+from pipeline.formats import keras_file
+
+Model = Callable[[np.ndarray], np.ndarray]
+IMAGES, PROBABILITIES = (None, 32, 32, 3), (None, 10)  # shapes
+LARGEST = 2_000_000  # numbers that a layer may make of an image: the networks here make 230,496 at most
+
+
+def check(address: str) -> None:
+    """Raise UserError if it names a file that is not there, or of another kind. Imports nothing, and reads nothing."""
+    path = Path(address)
+    if path.suffix in FILES:
+        if not path.is_file():
+            raise UserError(f"{path} is no file")
+    elif path.suffix or len(path.parts) > 1:
+        raise UserError(
+            f"{path} is no {', '.join(FILES)} file, and no version, alias (@champion) or stage (Production)"
+        )
+
+
+def load(address: str) -> tuple[str, Model]:
+    """A model and how to call it in a message. `address`: a file, or a version, alias or stage in the registry.
+
+    Raises UserError as `check`, if there is no such version, or if the model takes or gives something else.
+    """
+    check(address)
+    path = Path(address)
+    return (address, _from_file(path)) if path.suffix else _registered(address)
+
+
+def _registered(address: str) -> tuple[str, Model]:
+    from pipeline.core import environment
+
+    params = environment.check()
+    from pipeline.registry import versions  # MLflow takes seconds: files do without, and so does what is wrong
+    from pipeline.tracking import logged_models, store
+
+    store.connect(params)
+    version = versions.resolve(params.registry.model, address)
+    with tempfile.TemporaryDirectory() as folder:
+        fetched = logged_models.fetch_served(version, Path(folder))
+        return f"{version.name} version {version.version}", _from_file(fetched / logged_models.KERAS)
+
+
+def _from_file(path: Path) -> Model:
+    with quiet():  # TensorFlow tells on stderr, past all its settings, what it did not find
+        return FILES[path.suffix](path)
+
+
+def _keras(path: Path) -> Model:
+    model = keras_file.load(path)
+    _require(path, [getattr(model, "input_shape", None)], [getattr(model, "output_shape", None)])
+    for name, numbers in _made(model):
+        if numbers > LARGEST:
+            raise UserError(f"{path} takes too much memory: its layer {name} makes {numbers:,} numbers of an image")
+    return model.predict_on_batch
+
+
+def _made(model) -> Iterator[tuple[str, int]]:
+    """Each layer's name, also in a model within the model, and how many numbers it makes of an image."""
+    for layer in model.layers:
+        for node in layer._inbound_nodes:  # a layer that is used twice has two
+            yield from ((layer.name, math.prod(size or 1 for size in made.shape[1:])) for made in node.output_tensors)
+        if hasattr(layer, "layers"):
+            yield from _made(layer)
+
+
+def _exported(path: Path) -> Model:
+    """A LiteRT or an ONNX file. LiteRT takes one image after the other."""
+    from pipeline.export import runtimes
+
+    try:
+        predict = runtimes.load(path, os.cpu_count() or 1)
+        found = predict(np.zeros((1, *IMAGES[1:]), "uint8"))
+    except Exception as error:  # the runtimes' exceptions have no class in common
+        raise _refused(path, error) from None
+    _require(path, [IMAGES], [(None, *found.shape[1:])])
+    return lambda images: np.concatenate([predict(image[None]) for image in images])
+
+
+def _require(path: Path, inputs: list, outputs: list) -> None:
+    """Raise UserError unless these are the shapes, but for the number of images, of one input and one output."""
+    if inputs != [IMAGES] or outputs != [PROBABILITIES]:
+        raise UserError(f"{path} takes {inputs} and gives {outputs}: a model of images {IMAGES} is needed")
+
+
+def _refused(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} is no model to be loaded: {error}"[:300])
+
+
+FILES = {".keras": _keras, ".tflite": _exported, ".onnx": _exported}

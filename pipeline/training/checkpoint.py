@@ -1,0 +1,43 @@
+"""The state of a training after its last whole epoch, in one file, from which it goes on bit by bit."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from pipeline.core.files import replacing
+
+
+def save(path: Path, network: keras.Model, rows: list[dict], best_weights: list[np.ndarray]) -> None:
+    """Write a .npz file: the variables of `network` and of its optimizer, the history, the best weights so far."""
+    arrays = {"rows": np.array(json.dumps(rows))}
+    arrays |= {f"variable_{number}": value for number, value in enumerate(_values(network))}
+    arrays |= {f"best_{number}": value for number, value in enumerate(best_weights)}
+    with replacing(path) as temporary:
+        np.savez(temporary, **arrays)
+
+
+def load(path: Path, network: keras.Model) -> tuple[list[dict], list[np.ndarray]]:
+    """Put what `save` wrote back into `network` and its optimizer; return the history and the best weights.
+
+    Where there is no file nothing is done, and both are empty.
+    """
+    if not path.exists():
+        return [], []
+    with np.load(path) as arrays:
+        network.optimizer.build(network.trainable_variables)
+        for number, variable in enumerate(_variables(network)):
+            variable.assign(arrays[f"variable_{number}"])
+        count = sum(name.startswith("best_") for name in arrays)
+        return json.loads(str(arrays["rows"])), [arrays[f"best_{number}"] for number in range(count)]
+
+
+def _values(network: keras.Model) -> list[np.ndarray]:
+    return [keras.ops.convert_to_numpy(variable) for variable in _variables(network)]
+
+
+def _variables(network: keras.Model) -> list[keras.Variable]:
+    """Weights, statistics, seeds of dropout, moments, averages, steps; not the images, which `Augment` holds."""
+    own = [variable for variable in network.variables if variable.dtype != "uint8"]
+    return [*own, *network.optimizer.variables]

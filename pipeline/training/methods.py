@@ -1,0 +1,68 @@
+"""How an architecture is trained: the one place that chooses, and what all ways have in common.
+
+A method is a module with `task(name, params)`, what `training.fit` is to do, and `bfloat16_flags(name, params)`, the
+flags of the CPUs on which bfloat16 was measured faster for it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import keras
+import numpy as np
+import pandas as pd
+
+from pipeline.core import paths
+from pipeline.core.progress import verbosity
+from pipeline.core.schema import Model, Params
+from pipeline.data import splits
+from pipeline.evaluation import calibration
+from pipeline.layers import wrappers
+from pipeline.training import device, finetuning, fit, scratch, transfer
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training an architecture gave."""
+
+    model: keras.Model  # to be served: uint8 images (N, 32, 32, 3) to calibrated probabilities (N, 10)
+    validation: np.ndarray  # its probabilities for the validation images, float32 (N, 10)
+    temperature: float
+    history: pd.DataFrame  # as `training.fit` returns it
+    seconds: float  # wall-clock, of loading and training
+    gpus: int  # that shared each batch
+
+
+def of(settings: Model) -> ModuleType:
+    """The method for an entry under `models` in params.yaml."""
+    if not settings.weights:
+        return scratch
+    return transfer if settings.trunk.cut else finetuning
+
+
+def prepare(name: str, params: Params) -> device.Device:
+    """Set up Keras and the device for training an architecture."""
+    flags = of(params.models[name]).bfloat16_flags(name, params)
+    return device.prepare(params.compute, flags, params.seed)
+
+
+def train(
+    name: str, params: Params, used: device.Device, on_epoch: Callable[[dict], None], state: Path | None = None
+) -> Trained:
+    """Train an architecture; validation chooses epoch and temperature. `on_epoch` and `state`: see `training.fit`."""
+    settings = params.models[name].training
+    began = time.perf_counter()
+    with device.spread(used, settings.batch_size) as shared:
+        task = of(params.models[name]).task(name, params)
+        loading = time.perf_counter() - began
+        history = fit.fit(task, settings, shared, on_epoch, state)
+    seconds = loading + float(history["seconds"].sum())  # those of epochs before an interruption included
+
+    images, labels = splits.load(paths.VALIDATION)
+    network = wrappers.averaged(task.finish(), settings.views)
+    logits = network.predict(images, settings.batch_size, verbosity())
+    temperature = calibration.best_temperature(logits, labels)
+    model = wrappers.calibrated(network, temperature, name)
+    return Trained(model, calibration.probabilities(logits, temperature), temperature, history, seconds, shared.gpus)

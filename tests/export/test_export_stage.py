@@ -1,0 +1,56 @@
+"""Stage `export` in a workspace in which the graph was run: again, and with limits that nothing is within."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.core.files import read_json
+from tests.tampering import MODEL, kept, run_id
+
+
+@pytest.fixture
+def workspace(small, monkeypatch):
+    monkeypatch.chdir(small.folder)
+    with kept("params.yaml", "reports/exports.json", "reports/edge.json"):
+        yield small
+    assert small.dvc("checkout", "--force", "exports").returncode == 0
+
+
+@pytest.fixture
+def run(workspace, run_stage):
+    def again(**limits) -> str:
+        path = Path("params.yaml")
+        tree = yaml.safe_load(path.read_text())
+        tree["export"]["limits"] |= limits
+        path.write_text(yaml.safe_dump(tree, sort_keys=False))
+        # Another backend than LiteRT's is no matter.
+        result = run_stage("export", cwd=workspace.folder, KERAS_BACKEND="jax")
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    return again
+
+
+def test_again_adds_nothing_and_what_is_outside_the_limits_is_not_shipped(workspace, run):
+    rows, edge = read_json(Path("reports/exports.json")), read_json(Path("reports/edge.json"))
+    before = workspace.exports(run_id("custom_cnn"))
+    versions = len(workspace.client.search_model_versions(f"name = '{MODEL}'"))
+    told = run(size_mb=0.001)
+    after = workspace.exports(run_id("custom_cnn"))
+    assert set(after) == set(before)
+    assert not {found.info.run_id for found in after.values()} & {found.info.run_id for found in before.values()}
+    assert len(workspace.client.search_model_versions(f"name = '{MODEL}'")) == versions
+
+    refused = read_json(Path("reports/exports.json"))
+    assert [(row["shipped"], row["file"]) for row in refused] == [(False, None)] * len(rows)
+    for row in refused:
+        assert f"size_mb is {row['size_mb']:.4g}, limit 0.001" in row["reasons"]
+        assert f"{row['precision']}: " in told
+    assert told.count("not shipped: ") == len(rows)
+    assert {path.name for path in Path("exports").rglob("*.*")} == {"model_card.md"}  # which says why
+    assert f"@edge stays where it was: no variant of {edge['candidate']} is within the limits" in told
+    alias = workspace.client.get_model_version_by_alias(MODEL, "edge")
+    assert str(alias.version) == edge["version"]
+    for key in ("agreement", "accuracy", "keras_accuracy", "images"):
+        assert [row[key] for row in refused] == [row[key] for row in rows]

@@ -1,0 +1,101 @@
+"""What the README is given: the table of results, and the picture of the graph. It changes between its markers only."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.core.errors import UserError
+from pipeline.reporting import results
+from tests.conftest import ROOT
+from tools import readme
+
+FIGURES = {
+    "validation": {"accuracy": 0.91},
+    "test": {
+        "accuracy": 0.9,
+        "accuracy_low": 0.894,
+        "accuracy_high": 0.9057,
+        "top3": 0.99,
+        "nll": 0.3,
+        "ece": 0.01,
+        "macro_f1": 0.9,
+    },
+    "test_without_duplicates": {"accuracy": 0.895},
+    "cost": {
+        "parameters": 1234567,
+        "size_mb": 5.0,
+        "seconds_per_1000_images": 2.5,
+        "train_seconds": 600.4,
+        "train_cpu_seconds": 1000.6,
+    },
+}
+
+
+def test_a_row_has_the_figures_and_the_notebooks():
+    row = results.rows({"custom_cnn": FIGURES})[0]
+    assert row[:5] == ("custom_cnn", "90.00 (89.40 to 90.57)", "72.47", "89.50", "91.00")
+    assert len(row) == len(results.HEADER)
+
+
+def test_a_skipped_architecture_has_the_reason_and_no_figures():
+    row = results.rows({"resnet50v2": {"skipped": "no weights"}})[0]
+    assert row[:3] == ("resnet50v2", "skipped: no weights", "79.30")
+    assert set(row[3:]) == {""}
+
+
+def test_only_what_has_figures_is_compared():
+    (row,) = results.comparison({"resnet50v2": {"skipped": "no weights"}, "custom_cnn": FIGURES})
+    assert row == {
+        "candidate": "custom_cnn",
+        **{key: FIGURES["test"][key] for key in ("accuracy", "accuracy_low", "accuracy_high")},
+        **{key: FIGURES["cost"][key] for key in ("seconds_per_1000_images", "size_mb", "train_seconds")},
+    }
+
+
+def test_only_what_is_between_the_markers_changes(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
+    assert readme.insert(path, "results", "| new |\n")
+    assert path.read_text() == "before\n<!-- results -->\n| new |\n<!-- /results -->\nafter\n"
+    assert not readme.insert(path, "results", "| new |\n")
+
+
+def test_a_readme_without_the_markers_is_refused_and_stays(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("<!-- results -->\n")
+    with pytest.raises(UserError, match="needs the lines <!-- results --> and <!-- /results -->"):
+        readme.insert(path, "results", "| new |\n")
+    assert path.read_text() == "<!-- results -->\n"
+
+
+def test_the_graph_is_drawn_with_a_foreach_stage_once_and_no_arrow_that_a_longer_way_implies():
+    dot = 'strict digraph {\n"data";\n"train@a";\n"train@b";\n"vote";\n"data" -> "train@a";\n"data" -> "train@b";\n'
+    dot += '"train@a" -> "vote";\n"train@b" -> "vote";\n"data" -> "vote";\n}\n'
+    stages = ['data["data"]', 'train[["train"]]', 'vote["vote"]']
+    arrows = ["data --> train", "train --> vote"]
+    lines = [f"    {line}" for line in stages + arrows]
+    assert readme.drawing(dot) == "\n".join(["```mermaid", "flowchart TD", *lines, "```", ""])
+
+
+def test_the_readme_has_the_graph_that_dvc_knows(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert f"<!-- graph -->\n{readme.drawing(readme.dag())}<!-- /graph -->\n" in Path("README.md").read_text()
+
+
+def test_the_committed_readme_has_the_table_that_the_command_writes():
+    """Committed files, since a run in this clone may have left others; no results committed, no table."""
+
+    def committed(name: str) -> str:
+        command = ["git", "show", f"HEAD:{name}"]
+        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+    between = committed("README.md").partition("<!-- results -->\n")[2].partition("<!-- /results -->")[0]
+    if not committed("./").count("metrics/"):
+        assert between == ""
+        return
+    names = yaml.safe_load(committed("params.yaml"))["models"]
+    figures = {name: json.loads(committed(f"metrics/{name}.json")) for name in [*names, "ensemble"]}
+    assert results.markdown(figures) == committed("reports/results.md") == between
