@@ -18,7 +18,7 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
-from docs.screenshot import answered
+from tools.screenshot import answered
 
 from pipeline.recovery import relocate
 from pipeline.registry import promotion, versions

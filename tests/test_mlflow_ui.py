@@ -8,7 +8,7 @@ import pytest
 from mlflow.entities import Run
 from playwright.sync_api import expect
 
-from docs import screenshot
+from tools import screenshot
 from tests.browser import Visit
 
 MODEL = "cifar10-classifier"

@@ -1,4 +1,4 @@
-"""`python -m docs.screenshot`: takes docs/compare.png anew: MLflow's page of the runs in mlruns/, in Chromium."""
+"""`python -m tools.screenshot`: takes docs/compare.png anew: MLflow's page of the runs in mlruns/, in Chromium."""
 
 import contextlib
 import os
