@@ -1,3 +1,5 @@
+from typing import Any
+
 import click
 
 from pipeline.cli import MARKS, completing, connected
@@ -35,15 +37,17 @@ def command(address: str, host: str, port: int) -> None:
 
     bound = server.listen(host, port)
     params = connected()
+    from pipeline.formats import keras_file
     from pipeline.registry import versions
     from pipeline.tracking import logged_models
 
     version = versions.resolve(params.registry.model, address)
     url = f"http://{host}:{bound.getsockname()[1]}"
 
-    def load() -> tuple:
+    def load() -> Any:
         with tempfile.TemporaryDirectory() as folder:
-            return logged_models.scoring(logged_models.fetch_served(version, Path(folder)))
+            fetched = logged_models.fetch_served(version, Path(folder))
+            return keras_file.load(fetched / logged_models.KERAS)  # not by the module that MLmodel names
 
     click.echo(f"{version.name} version {version.version} ({address})")
     click.echo(f"page:  {url}/")

@@ -8,8 +8,8 @@ from tqdm import tqdm
 
 
 def verbosity() -> int:
-    """Keras' `verbose`: 1, a bar, on a terminal; 2, a line an epoch, in a log."""
-    return 1 if sys.stdout.isatty() else 2
+    """Return Keras' `verbose`: 1, a bar, on a terminal; 0, nothing, in a log."""
+    return 1 if sys.stdout.isatty() else 0
 
 
 class Progress(tqdm):

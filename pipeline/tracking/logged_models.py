@@ -2,30 +2,25 @@
 
 import tempfile
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Run
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.environment_variables import MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from pipeline.core.errors import UserError
 from pipeline.core.files import checksum, folder_checksum
-from pipeline.formats import keras_file
 from pipeline.tracking import store
 
 warnings.filterwarnings("ignore", message="The structure of `inputs`")  # MLflow predicts the example from a list of one
 # Tags of a run: of the Keras model that it logged, of all files of that logged model, of the validation probabilities.
 FINGERPRINT, FILES, VALIDATION = "model.fingerprint", "model.files", "validation.sha256"
 KERAS = "data/model.keras"  # where MLflow puts the Keras file
-REQUEST_TIMEOUT = 600  # seconds
 SIGNATURE = ModelSignature(
     inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, 32, 32, 3), "images")]),
     outputs=Schema([TensorSpec(np.dtype("float32"), (-1, 10), "probabilities")]),
@@ -122,33 +117,6 @@ def served(version: ModelVersion) -> str:
     """Where that lies which a registered version gives to whoever loads it."""
     with store.answering():
         return MlflowClient().get_model_version_download_uri(version.name, version.version)
-
-
-def scoring(folder: Path) -> tuple[Any, Callable]:
-    """The Keras model of a fetched folder, and what makes MLflow's scoring server (an ASGI application) of it.
-
-    The latter takes a function, images uint8 (N, 32, 32, 3) to probabilities (N, 10), that is asked instead of the
-    model's `predict`, which sets up a data pipeline for each request. The server's limit of a request's time is raised:
-    under load a request waits for those before it.
-    """
-    from mlflow.pyfunc import scoring_server
-
-    MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT.set(REQUEST_TIMEOUT)
-    model = keras_file.load(folder / KERAS)  # not by the module that MLmodel names, which may be anybody's
-    metadata = Model.load(str(folder))
-    return model, lambda predict: scoring_server.init(_Predicting(metadata, predict))
-
-
-class _Predicting:
-    """What MLflow's scoring server asks of a model."""
-
-    def __init__(self, metadata: Model, predict: Callable):
-        self.metadata, self._predict = metadata, predict
-
-    def predict(self, sent: Any) -> np.ndarray:
-        """`sent`: images as the server has read them, by the name of the model's input or without it."""
-        images = next(iter(sent.values())) if isinstance(sent, dict) else sent
-        return self._predict(np.asarray(images, "uint8"))
 
 
 def fetch(model_uri: str, folder: Path) -> Path:
