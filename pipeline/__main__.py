@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import sys
+from typing import Any
 
 import click
 
@@ -15,18 +16,14 @@ INTERRUPTED = "run the command again"
 class Commands(click.Group):
     """Finds a command's module by its name, and imports it when it is asked for."""
 
-    context_class = terminal.Context
-
-    def __init__(self, **settings):
+    def __init__(self, **settings: Any):
         names = [module.name for module in pkgutil.iter_modules(cli.__path__)]
         super().__init__(commands=dict.fromkeys(names), **settings)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.commands:
             return None
-        command = importlib.import_module(f"{cli.__name__}.{name}").command
-        command.context_class = terminal.Context
-        return command
+        return importlib.import_module(f"{cli.__name__}.{name}").command
 
 
 EXIT = """
@@ -66,7 +63,9 @@ def _run() -> None:
         error.show()
         sys.exit(error.exit_code)
     except click.UsageError as error:
-        click.echo(terminal.usage_error(error), err=True, color=terminal.color())
+        where = error.ctx.command_path if error.ctx else "pipeline"
+        message = f"{click.style('error:', fg='red')} {' '.join(error.format_message().split())} (`{where} --help`)"
+        click.echo(message, err=True, color=terminal.color())
         sys.exit(error.exit_code)
     except click.Abort:  # Ctrl-C, of which click makes an error like others
         raise KeyboardInterrupt from None
