@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.core.errors import UserError
-from pipeline.export.convert import quiet
 from pipeline.formats import keras_file
 
 Model = Callable[[np.ndarray], np.ndarray]
@@ -54,8 +53,7 @@ def _registered(address: str) -> tuple[str, Model]:
 
 
 def _from_file(path: Path) -> Model:
-    with quiet():  # TensorFlow tells on stderr, past all its settings, what it did not find
-        return FILES[path.suffix](path)
+    return FILES[path.suffix](path)
 
 
 def _keras(path: Path) -> Model:
