@@ -23,7 +23,8 @@ class Commands(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.commands:
             return None
-        return importlib.import_module(f"{cli.__name__}.{name}").command
+        command: click.Command = importlib.import_module(f"{cli.__name__}.{name}").command
+        return command
 
 
 EXIT = """

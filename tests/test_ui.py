@@ -1,4 +1,4 @@
-"""`make ui`: the addresses that it prints lead to the experiment and the model; a tracking server is not started anew."""
+"""`make ui`: the addresses that it prints lead to the experiment and the model, also those of a tracking server."""
 
 import os
 import re

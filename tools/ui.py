@@ -16,11 +16,11 @@ from pipeline.tracking import store
 def main() -> None:
     params = environment.check()
     store.connect(params)
+    experiment = store.open_experiment(params.tracking.experiment)
     uri, port = mlflow.get_tracking_uri(), os.environ.get("PORT") or "5000"
     remote = uri.startswith(("http://", "https://"))
     base = uri.rstrip("/") if remote else f"http://127.0.0.1:{port}"
-    experiment = mlflow.get_experiment_by_name(params.tracking.experiment)
-    print(f"runs:  {base}/#/experiments/{experiment.experiment_id}/runs")
+    print(f"runs:  {base}/#/experiments/{experiment}/runs")
     print(f"model: {base}/#/models/{params.registry.model}")
     if not remote:
         os.dup2(sys.stderr.fileno(), 2)  # the server's lines go to the terminal, as if nothing had stood before it

@@ -72,7 +72,7 @@ def parts(model: Any) -> Any:
 
 async def loaded(request: Request) -> Served:
     """Return the model. Raises HTTPException (503) before it is loaded."""
-    served = request.app.state.served
+    served: Served | None = request.app.state.served
     if served is None:
         raise HTTPException(503, "the model is being loaded: try again in a few seconds")
     return served
@@ -88,7 +88,8 @@ async def body(request: Request) -> bytes:
     return bytes(read)
 
 
-Loaded, Body = Annotated[Served, Depends(loaded)], Annotated[bytes, Depends(body)]
+Loaded = Annotated[Served, Depends(loaded)]
+Body = Annotated[bytes, Depends(body)]
 
 
 def application(host: str) -> FastAPI:
@@ -129,10 +130,10 @@ def application(host: str) -> FastAPI:
     async def invocations(request: Request, served: Loaded, body: Body) -> dict[str, list[list[float]]]:
         kind = request.headers.get("content-type", "none").partition(";")[0].strip()
 
-        def predictions() -> list[list[float]]:
-            return served.probabilities(images(kind, body)).tolist()
+        def predictions() -> np.ndarray:
+            return served.probabilities(images(kind, body))
 
-        return {"predictions": await run_in_threadpool(predictions)}
+        return {"predictions": (await run_in_threadpool(predictions)).tolist()}
 
     @app.post("/members")
     async def members(served: Loaded, body: Body) -> dict[str, Any]:
