@@ -14,7 +14,7 @@ from benchmarks import common
 from pipeline.core import errors, params, paths
 from pipeline.data import splits
 from pipeline.export import parity
-from pipeline.formats import keras_file
+from pipeline.formats import keras_model
 from pipeline.reporting import results
 from pipeline.stages import export
 
@@ -44,7 +44,7 @@ def main() -> list[dict]:
 
 def keras_latency(name: str, timed: int) -> float:
     """Milliseconds in which Keras predicts an image, median over the first `timed` validation images."""
-    model = keras_file.load(paths.candidate(name) / "model.keras")
+    model = keras_model.load(paths.candidate(name) / "model.keras")
     images = splits.images(paths.VALIDATION)
     seconds = [timed_prediction(model, image) for image in images[: parity.WARM_UP + timed]]
     return statistics.median(seconds[parity.WARM_UP :]) * 1000

@@ -22,7 +22,7 @@ QUIET = (
     "pipeline/data/splits.py",
     "pipeline/data/weights.py",
     "pipeline/formats/hdf5.py",
-    "pipeline/formats/keras_file.py",
+    "pipeline/formats/keras_archive.py",
 )
 DECIDING = {"keras", "tensorflow", "scipy", "jax", "sklearn"}
 
