@@ -5,7 +5,7 @@ import numpy as np
 from pipeline.core import environment, errors, paths
 from pipeline.core.files import write_json
 from pipeline.core.schema import Params
-from pipeline.data import cifar10
+from pipeline.data import cifar10, splits
 from pipeline.reporting import figures
 
 NEEDED = 200_000_000  # bytes
