@@ -14,7 +14,7 @@ from pipeline.core.files import checksum, read_json, replacing
 from pipeline.core.schema import Params
 from pipeline.data import splits
 from pipeline.registry import gate, journal, promotion, versions
-from pipeline.reporting import facts, model_card
+from pipeline.reporting import model_card
 from pipeline.tracking import logged_models, provenance, runs, store
 from pipeline.tracking.view import VALIDATION
 
@@ -73,7 +73,7 @@ def contender(name: str, run: Run, cost: dict[str, float]) -> gate.Candidate:
 
 def write_card(name: str, model: str, decision: dict[str, Any], alias: str) -> None:
     """Write the model card of what will have the alias."""
-    text = model_card.render(facts.collect(name, f"models:/{model}@{alias}", decision))
+    text = model_card.render(name, f"models:/{model}@{alias}", decision)
     with replacing(paths.MODEL_CARD) as temporary:
         temporary.write_text(text)
 

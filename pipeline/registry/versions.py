@@ -15,6 +15,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from pipeline.core import files, paths
 from pipeline.core.errors import UserError
+from pipeline.reporting import catalog
 from pipeline.tracking import provenance, runs, store
 
 EDGE = "edge"  # alias of the small model that is exported for devices; it has no part in the history
@@ -134,6 +135,7 @@ def tags(name: str, run: Run, figures: dict[str, Any], metric: str) -> dict[str,
 
     `figures`: its metrics file. `metric`: the figure on validation that decides.
     """
-    shown = {f"validation_{metric}": figures["validation"][metric], "test_accuracy": figures["test"]["accuracy"]}
+    shown = {f"validation_{metric}": figures["validation"][metric]}
+    shown |= {row.tag: figures[row.section][row.key] for row in catalog.shown(catalog.TAGS)}
     whose = {"candidate": name, runs.FINGERPRINT: run.data.tags[runs.FINGERPRINT]}
     return whose | {key: f"{value:.6f}" for key, value in shown.items()}

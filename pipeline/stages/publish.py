@@ -4,7 +4,7 @@ from pipeline.core import candidates, environment, errors, paths
 from pipeline.core.files import fresh_folder, read_json, replacing, write_json
 from pipeline.export import publish
 from pipeline.registry import versions
-from pipeline.reporting import facts, model_card
+from pipeline.reporting import model_card
 from pipeline.tracking import logged_models, store
 
 
@@ -19,7 +19,7 @@ def main() -> None:
             for row in rows:
                 if row["candidate"] == name:
                     publish.log(row, run)
-        text = model_card.render(facts.collect(name, logged_models.model_uri(run), exports=rows))
+        text = model_card.render(name, logged_models.model_uri(run), exports=rows)
         with replacing(publish.card_of(name)) as temporary:
             temporary.write_text(text)
     made = publish.edge(rows, candidates.scored(), params)
