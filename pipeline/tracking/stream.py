@@ -46,7 +46,6 @@ class Stream:
         """Show a row of the history, unless the run has it: it was killed and goes on."""
         self.attempt(lambda: log_epochs(_active(), [row]))
 
-
     def result(self, stage: str, fingerprint: str) -> None:
         """Tag the run with the one before it that has the same model, if there is one: stage `track` shows that one."""
         self.attempt(lambda: _repeats(stage, fingerprint))
