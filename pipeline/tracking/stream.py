@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.core.errors import UserError
-from pipeline.tracking import runs, store
+from pipeline.tracking import runs
 from pipeline.tracking.attempts import Attempt
 
 # Each metric of an epoch, and its column in the history; epoch_seconds is not in it, and is only streamed.
