@@ -11,11 +11,10 @@ import time
 import numpy as np
 
 from benchmarks import common
-from pipeline.core import errors, params, paths
+from pipeline.core import candidates, errors, params, paths
 from pipeline.data import splits
 from pipeline.export import parity
-from pipeline.formats import keras_file
-from pipeline.reporting import results
+from pipeline.formats import keras_model
 from pipeline.stages import export
 
 
@@ -23,7 +22,7 @@ def main() -> list[dict]:
     """Write edge.csv, a row a candidate and variant; return the ratios."""
     checked = params.load()
     common.require(paths.VALIDATION, paths.MODELS, paths.ENSEMBLE, paths.METRICS)
-    trained = [name for name, figures in results.load().items() if "skipped" not in figures]
+    trained = list(candidates.scored())
     if not trained:
         raise errors.UserError("nothing was trained: `make repro` trains")
     rows, ratios = [], []
@@ -44,7 +43,7 @@ def main() -> list[dict]:
 
 def keras_latency(name: str, timed: int) -> float:
     """Milliseconds in which Keras predicts an image, median over the first `timed` validation images."""
-    model = keras_file.load(paths.candidate(name) / "model.keras")
+    model = keras_model.load(paths.candidate(name) / "model.keras")
     images = splits.images(paths.VALIDATION)
     seconds = [timed_prediction(model, image) for image in images[: parity.WARM_UP + timed]]
     return statistics.median(seconds[parity.WARM_UP :]) * 1000

@@ -17,7 +17,7 @@ import pandas as pd
 from drills.workspace import COMMAND, dvc, pipeline, variables, workspace
 from pipeline.core import paths
 from pipeline.core.files import read_json
-from pipeline.formats import keras_file
+from pipeline.formats import keras_archive
 
 TWICE = 2  # kills in each stage: more than 20 in all
 NOTHING = "nothing"
@@ -103,7 +103,7 @@ def differences(whole: Path, broken: Path) -> list[str]:
     if not histories[0].equals(histories[1]):
         found.append("the history")
     for model in ("models/custom_cnn", "ensemble"):
-        if len({keras_file.fingerprint(folder / model / "model.keras") for folder in (whole, broken)}) > 1:
+        if len({keras_archive.fingerprint(folder / model / "model.keras") for folder in (whole, broken)}) > 1:
             found.append(f"the weights of {model}")
     for array in ("models/custom_cnn/validation", "predictions/custom_cnn/test", "ensemble/test"):
         first, second = (np.load(folder / f"{array}.npy") for folder in (whole, broken))

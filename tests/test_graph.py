@@ -22,7 +22,7 @@ QUIET = (
     "pipeline/data/splits.py",
     "pipeline/data/weights.py",
     "pipeline/formats/hdf5.py",
-    "pipeline/formats/keras_file.py",
+    "pipeline/formats/keras_archive.py",
 )
 DECIDING = {"keras", "tensorflow", "scipy", "jax", "sklearn"}
 
@@ -43,10 +43,14 @@ def names(path: Path) -> set[str]:
 
 
 def imported(path: Path) -> set[Path]:
-    """The project's modules that a module imports, and the packages that they lie in."""
+    """The project's modules that a module imports, the packages that they lie in, and the templates that it names."""
+    if path.suffix != ".py":
+        return set()
     files = [Path(name.replace(".", "/")) for name in names(path)]
     files += [parent for file in files for parent in file.parents]
     files = [file.with_suffix(".py") for file in files if file.name] + [file / "__init__.py" for file in files]
+    named = {node.value for node in ast.walk(parsed(path)) if isinstance(node, ast.Constant)}
+    files += [file.relative_to(ROOT) for file in (ROOT / path.parent / "templates").glob("*") if file.name in named]
     return {file for file in files if file.parts[0] == "pipeline" and (ROOT / file).is_file()}
 
 

@@ -13,13 +13,14 @@ def _subjects(*incomplete) -> list:
 
 @click.command
 @click.argument("subject", shell_complete=_subjects)
+@click.option("--verbose", is_flag=True, help="Print every figure, artifact, dependency and output, too.")
 @as_json
-def command(subject: str, as_json: bool) -> None:
+def command(subject: str, verbose: bool, as_json: bool) -> None:
     """Where SUBJECT comes from, and what came of it, verified.
 
     SUBJECT is a version, an alias (@champion), a stage (Production), a run, a stage of dvc.lock (train@custom_cnn),
-    dvc.lock, or a .keras file. Hashes are computed anew. The first link that does not hold is named, and ends the
-    command.
+    dvc.lock, or a .keras file. Store and files are compared anew. The first link that does not hold is named, and ends
+    the command.
 
     \b
     Examples:
@@ -32,9 +33,9 @@ def command(subject: str, as_json: bool) -> None:
     params = connected()
     from pipeline.lineage import verify
 
-    lines = verify.trace(subject, params.registry.model)
+    lines = (line for line in verify.trace(subject, params.registry.model) if verbose or not line.detail)
     if as_json:
-        click.echo(json.dumps([{"depth": depth, "link": line} for depth, line in lines], indent=2))
+        click.echo(json.dumps([{"depth": line.depth, "link": line.text} for line in lines], indent=2))
     else:
-        for depth, line in lines:
-            click.echo(f"{'  ' * depth}{line}")
+        for line in lines:
+            click.echo(f"{'  ' * line.depth}{line.text}")

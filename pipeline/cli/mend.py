@@ -15,14 +15,13 @@ def command() -> None:
     from pathlib import Path
 
     from pipeline.core import errors, paths
-    from pipeline.lineage import lock
-    from pipeline.recovery import unfinished
+    from pipeline.recovery import mend
 
     if not Path("dvc.yaml").exists():
         raise errors.UserError("dvc.yaml not found: run from the repository's root")
-    if lock.free():
-        click.echo(f"{lock.RUNNING} was damaged, and is deleted")
-    if unfinished.discard(paths.shared(paths.STORE)):
+    if mend.running():
+        click.echo(f"{mend.RUNNING} was damaged, and is deleted")
+    if mend.store(paths.shared(paths.STORE)):
         click.echo(f"{paths.STORE}/mlflow.db was begun and never used, and is deleted")
-    if lock.mend():
-        click.echo(f"{lock.LOCK} was damaged: it is what it was when the last stage began")
+    if mend.lock():
+        click.echo(f"{mend.LOCK} was damaged: it is what it was when the last stage began")

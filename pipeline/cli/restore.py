@@ -17,10 +17,15 @@ def command(as_json: bool) -> None:
     """
     import json
 
-    connected()
+    params = connected()
     from pipeline.recovery import restore
     from pipeline.tracking import store
 
+    done = []
     with store.answering():
-        done = restore.restore()
-    click.echo(json.dumps(done, indent=2) if as_json else "\n".join(done))
+        for line in restore.restore(params, store.open_experiment(params.tracking.experiment)):
+            done.append(line)
+            if not as_json:
+                click.echo(line)
+    if as_json:
+        click.echo(json.dumps(done, indent=2))

@@ -37,7 +37,6 @@ def command(address: str, host: str, port: int) -> None:
 
     bound = server.listen(host, port)
     params = connected()
-    from pipeline.formats import keras_file
     from pipeline.registry import versions
     from pipeline.tracking import logged_models
 
@@ -45,9 +44,11 @@ def command(address: str, host: str, port: int) -> None:
     url = f"http://{host}:{bound.getsockname()[1]}"
 
     def load() -> Any:
+        from pipeline.formats import keras_model  # imports Keras while the server answers already
+
         with tempfile.TemporaryDirectory() as folder:
             fetched = logged_models.fetch_served(version, Path(folder))
-            return keras_file.load(fetched / logged_models.KERAS)  # not by the module that MLmodel names
+            return keras_model.load(fetched / logged_models.KERAS)  # not by the module that MLmodel names
 
     click.echo(f"{version.name} version {version.version} ({address})")
     click.echo(f"page:  {url}/")

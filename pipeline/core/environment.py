@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.core import params, paths
 from pipeline.core.errors import UserError, require_space
 from pipeline.core.files import replacing
+from pipeline.core.schema import Params
 
 OFFLINE = "CIFAR10_OFFLINE"  # 1: nothing is downloaded
 BACKEND, BACKENDS = "KERAS_BACKEND", ("tensorflow", "jax")
@@ -18,8 +19,11 @@ STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks
 MISSING = {"git": "install it first", "dvc": "activate the environment that make builds (`. .venv/bin/activate`)"}
 
 
-def check() -> params.Params:
-    """Return the checked params. Raises UserError at the first thing that would stop the work later."""
+def check(store: bool = True) -> Params:
+    """Return the checked params. Raises UserError at the first thing that would stop the work later.
+
+    `store`: whether the MLflow store must answer, too.
+    """
     checked = params.load()
     for program, remedy in MISSING.items():
         if shutil.which(program) is None:
@@ -27,7 +31,8 @@ def check() -> params.Params:
     if os.environ.get(OFFLINE, "") not in ("", "0", "1"):
         raise UserError(f"{OFFLINE}: {os.environ[OFFLINE]} says neither yes nor no: give 1, or unset it")
     _check_backend(os.environ.get(BACKEND) or BACKENDS[0])
-    _check_store(os.environ.get(TRACKING, ""), checked.tracking.timeout)
+    if store:
+        _check_store(os.environ.get(TRACKING, ""), checked.tracking.timeout)
     require_space(Path(), 0)
     _keep_lock()
     return checked
@@ -58,12 +63,22 @@ def _keep_lock() -> None:
             shutil.copyfile(lock, temporary)
 
 
-def check_model() -> tuple[str, params.Params]:
-    """Return the architecture that the command line names, and the checked params."""
-    checked = check()
-    if len(sys.argv) != 2 or sys.argv[1] not in checked.models:
-        raise UserError(f"name one architecture of params.yaml: {', '.join(checked.models)}")
-    return sys.argv[1], checked
+def check_model(store: bool = True) -> tuple[str, Params]:
+    """Return the architecture that the command line names, and the checked params. Raises UserError as `check`."""
+    checked = check(store)
+    return _named(list(checked.models)), checked
+
+
+def check_candidate(store: bool = True) -> tuple[str, Params]:
+    """Return the architecture or `ensemble` that the command line names, and the checked params."""
+    checked = check(store)
+    return _named([*checked.models, "ensemble"]), checked
+
+
+def _named(names: list[str]) -> str:
+    if len(sys.argv) != 2 or sys.argv[1] not in names:
+        raise UserError(f"name one of {', '.join(names)}")
+    return sys.argv[1]
 
 
 def _ask(uri: str, timeout: float) -> None:

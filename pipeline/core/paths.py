@@ -15,35 +15,44 @@ ARCHITECTURES = FOUND / "architectures.json"  # their names, in the order of par
 WEIGHTS = Path("data/weights")  # a folder an architecture: manifest.json, the file
 TRUNKS = Path("data/trunk")  # a folder an architecture: trunk.json, train.npy, validation.npy
 
-MODELS = Path("models")  # a folder an architecture: run.json, model.keras, validation.npy
+MODELS = Path("models")  # a folder an architecture: model.json, model.keras, validation.npy
 PREDICTIONS = Path("predictions")  # a folder an architecture: test.npy
-ENSEMBLE = Path("ensemble")  # vote.json, run.json, model.keras, validation.npy, test.npy
+ENSEMBLE = Path("ensemble")  # vote.json, model.json, model.keras, validation.npy, test.npy
 VOTE = ENSEMBLE / "vote.json"  # what was chosen on validation
 
 
 def candidate(name: str) -> Path:
-    """Where the model and the receipt of an architecture, or of `ensemble`, lie."""
+    """Return where the model of an architecture, or of `ensemble`, lies."""
     return ENSEMBLE if name == "ensemble" else MODELS / name
 
 
+def stage(name: str) -> str:
+    """Return the stage of dvc.yaml that makes that model."""
+    return name if name == "ensemble" else f"train@{name}"
+
+
 METRICS = Path("metrics")  # NAME.json
+RECORDS = Path("records")  # STAGE/NAME.json: seconds, memory, device, versions, which are other ones each time
+RUNS = Path("runs")  # NAME.json: which model MLflow has a run of
 HISTORY = Path("plots/history")  # ARCH.csv
 CURVES, COMPARISON = Path("plots/curves.csv"), Path("plots/comparison.csv")  # of all candidates, for `dvc plots`
 EVALUATION = Path("plots/evaluation")  # a folder a candidate: confusion.png, mistakes.png, curves.png
 SAMPLES = Path("plots/samples.png")
 DUPLICATES = Path("reports/duplicates.csv")  # pairs; their counts in duplicates.json
 DUPLICATES_PICTURE = Path("plots/duplicates.png")
-REPORTS = Path(
-    "reports"
-)  # data.json, duplicates, results.md, pictures; a folder a candidate: confusion.csv, report.csv
+REPORTS = Path("reports")  # data.json, duplicates, results.md, pictures; a folder a candidate: its tables
 REGISTRY = Path("registry.json")
 EXPORTS = Path("exports")  # a folder a model that was exported: what is shipped of it
 EXPORTED = REPORTS / "exports.json"  # what was measured of each, shipped or not
+EXPORT_CARDS = REPORTS / "exports"  # NAME.md: model card of a candidate that was exported
 EDGE = REPORTS / "edge.json"  # the version that has the alias of that name, or why none got it
 MODEL_CARD = REPORTS / "model_card.md"  # of the version in registry.json
 PAGE = REPORTS / "report.html"
 # The top of everything that the graph makes.
-MADE = {path.parts[0] for path in (RAW, MODELS, PREDICTIONS, ENSEMBLE, METRICS, HISTORY, REPORTS, REGISTRY, EXPORTS)}
+MADE = {
+    path.parts[0]
+    for path in (RAW, MODELS, PREDICTIONS, ENSEMBLE, METRICS, RECORDS, RUNS, HISTORY, REPORTS, REGISTRY, EXPORTS)
+}
 
 CHECKPOINTS = Path("checkpoints")  # a folder a stage: what it goes on from after it was killed
 LOCK_KEPT = CHECKPOINTS / "dvc.lock"  # as it was when the last stage began

@@ -1,5 +1,8 @@
-"""What a process has cost the machine so far."""
+"""What a process has cost the machine so far, and what it ran with: the facts that go to records/."""
 
+import contextlib
+import datetime
+import importlib.metadata
 import resource
 import time
 
@@ -15,3 +18,21 @@ def spent() -> dict[str, float]:
         "cpu_seconds": used.ru_utime + used.ru_stime,
         "peak_memory_gb": used.ru_maxrss * 1024 / 1e9,  # Linux counts in KiB
     }
+
+
+LIBRARIES = ("tensorflow", "jax", "keras", "numpy")  # what a new version of may change the bytes of a result
+
+
+def began() -> str:
+    """Return when the process began: ISO 8601, UTC, whole seconds."""
+    now = datetime.datetime.now(datetime.UTC)
+    return (now - datetime.timedelta(seconds=time.monotonic() - BEGAN)).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Return the installed version of each of LIBRARIES that is there, which takes no import."""
+    found = {}
+    for name in LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found

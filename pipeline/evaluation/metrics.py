@@ -1,6 +1,8 @@
 """Figures of merit of class probabilities (N, 10) against labels (N,) in 0 to 9. All are fractions unless said."""
 
 import itertools
+import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,8 +10,6 @@ from scipy.stats import binomtest
 from sklearn.metrics import classification_report, confusion_matrix, f1_score, top_k_accuracy_score
 
 from pipeline.evaluation.calibration import nll
-
-Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 
 def score(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> dict[str, float]:
@@ -31,17 +31,16 @@ def score(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> dict[str,
 
 
 def wilson(correct: int, total: int) -> tuple[float, float]:
-    """95 % score interval of a proportion (Wilson, 1927, J. Am. Stat. Assoc. 22, 209)."""
-    share = correct / total
-    centre = share + Z95**2 / (2 * total)
-    half = Z95 * np.sqrt(share * (1 - share) / total + Z95**2 / (4 * total**2))
-    scale = 1 + Z95**2 / total
-    return float((centre - half) / scale), float((centre + half) / scale)
+    """Return the 95 % score interval of a proportion (Wilson, 1927, J. Am. Stat. Assoc. 22, 209); NaN of nothing."""
+    if total == 0:
+        return math.nan, math.nan
+    interval = binomtest(correct, total).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def mcnemar(
     first: np.ndarray, second: np.ndarray, labels: np.ndarray, alternative: str = "two-sided"
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Exact paired test of two candidates' accuracies on the same images (McNemar, 1947, Psychometrika 12, 153).
 
     `first`, `second`: probabilities (N, 10). `alternative`: `greater` asks whether the first is better. Returns how
@@ -51,6 +50,19 @@ def mcnemar(
     better, worse = int((right & ~other).sum()), int((other & ~right).sum())
     p = float(binomtest(better, better + worse, alternative=alternative).pvalue) if better + worse else 1.0
     return {"better": better, "worse": worse, "p": p}
+
+
+def interval(better: int, worse: int, count: int, confidence: float, resamples: int, seed: int) -> tuple[float, float]:
+    """Two-sided interval of the difference of two accuracies on the same `count` images, by the paired bootstrap.
+
+    `better`, `worse`: images that only the one has right, and only the other. Drawing images with replacement is
+    drawing how many of them are of either kind, or of neither.
+    """
+    shares = np.array([better, worse, count - better - worse]) / count
+    drawn = np.random.default_rng(seed).multinomial(count, shares, resamples)
+    outside = (1 - confidence) / 2
+    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / count, [outside, 1 - outside])
+    return float(low), float(high)
 
 
 def paired(candidates: dict[str, np.ndarray], labels: np.ndarray) -> pd.DataFrame:
@@ -113,17 +125,20 @@ def mistakes(probabilities: np.ndarray, labels: np.ndarray, classes: tuple[str, 
 
 
 def per_class(probabilities: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> pd.DataFrame:
-    """Precision, recall, F1 and support: a row a class, then their averages."""
+    """Return precision, recall, F1 and support: a row a class, then their averages.
+
+    The recall of a class has a 95 % interval, `recall_low` to `recall_high`; an average has none (NaN).
+    """
+    predicted = probabilities.argmax(axis=1)
     report = classification_report(
-        labels,
-        probabilities.argmax(axis=1),
-        labels=range(len(classes)),
-        target_names=classes,
-        output_dict=True,
-        zero_division=0,
+        labels, predicted, labels=range(len(classes)), target_names=classes, output_dict=True, zero_division=0
     )
     report.pop("accuracy", None)
-    return pd.DataFrame(report).T.rename_axis("class").reset_index()
+    table = pd.DataFrame(report).T
+    right, images = (np.bincount(of, minlength=len(classes)) for of in (labels[predicted == labels], labels))
+    intervals = [wilson(int(correct), int(total)) for correct, total in zip(right, images, strict=True)]
+    table.loc[list(classes), ["recall_low", "recall_high"]] = intervals
+    return table.rename_axis("class").reset_index()
 
 
 def confusion(probabilities: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> pd.DataFrame:

@@ -1,82 +1,93 @@
 """What was exported, told to MLflow: a child run for each variant, and the version that has the alias `edge`."""
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from pipeline.core import paths
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.time import get_current_time_millis
+
+from pipeline.core import candidates, paths
+from pipeline.core.schema import Params
 from pipeline.export import parity
 from pipeline.registry import versions
 from pipeline.reporting import model_card
 from pipeline.tracking import logged_models, provenance, runs, store
 
 STAGE = "export"
+SETTINGS = ("candidate", "format", "precision")
+DIGEST = "row.sha256"  # tag of a child run: of the row that it was made from
 
 
-def log(row: dict, parent: str, restored: str | None = None) -> str:
-    """Tell of a row of paths.EXPORTED in a child run of the run `parent`; return its id.
+def parent(name: str) -> Run:
+    """Return the run of a candidate. Raises UserError if the store has none of the model that is here."""
+    return runs.require(paths.stage(name), candidates.facts(name)["fingerprint"])
 
-    It replaces the one of the same name. `restored`: the run that it is told again of.
+
+def log(row: dict[str, Any], parent: Run) -> str:
+    """Log a row of paths.EXPORTED in a child run of `parent`, unless there is one; return its id.
+
+    It replaces the one of the same name.
     """
-    tags = {key: row[key] for key in ("role", "fingerprint", "git.commit", "git.changed")}
-    tags |= {"dvc.stage": STAGE, "shipped": str(row["shipped"]).lower()}
+    name, digest = f"export-{row['format']}-{row['precision']}", provenance.digest(row)
+    for known in runs.tagged({MLFLOW_PARENT_RUN_ID: parent.info.run_id, DIGEST: digest}):
+        if known.info.status == runs.FINISHED:
+            return str(known.info.run_id)
+    tags = provenance.git() | {key: row[key] for key in ("role", "fingerprint")}
+    tags |= {runs.STAGE: STAGE, "shipped": str(row["shipped"]).lower(), DIGEST: digest}
     tags["reasons"] = "; ".join(row["reasons"])[:1000] or "within all limits"
-    if restored:
-        tags |= {"host": "unknown"} | provenance.git("restored.")
-    with runs.child(parent, f"export-{row['format']}-{row['precision']}", tags) as run:
-        store.log_settings({key: row[key] for key in ("candidate", "format", "precision")})
-        store.log_metrics({name: row[name] for name in parity.FIGURES if row[name] is not None})
+    with runs.child(parent, name, tags) as run_id:
+        now = get_current_time_millis()
+        MlflowClient().log_batch(
+            run_id,
+            metrics=[Metric(key, row[key], now, 0) for key in parity.FIGURES if row[key] is not None],
+            params=[Param(key, row[key]) for key in SETTINGS],
+        )
         if row["file"]:
-            store.log_files(Path(row["file"]))
-    if restored:
-        store.tag(run.info.run_id, runs.RESTORED, restored)  # now that all is told
-    return run.info.run_id
+            store.log_file(Path(row["file"]), run_id)
+    return run_id
 
 
 def card_of(name: str) -> Path:
-    """Where the model card of an exported candidate lies, with what was measured of its files."""
-    return paths.EXPORTS / name / "model_card.md"
+    """Return where the model card of an exported candidate lies, with what was measured of its files."""
+    return paths.EXPORT_CARDS / f"{name}.md"
 
 
-def register(model: str, name: str, address: str, run_id: str, description: str, tags: dict[str, str]) -> str:
-    """Make the logged model of candidate `name` the version with the alias `edge`; return its number.
+def edge(rows: list[dict[str, Any]], metrics: candidates.Metrics, params: Params) -> dict[str, Any]:
+    """Give the edge model the alias, if any variant of it was shipped; return what paths.EDGE is to hold."""
+    name, best = (next(row["candidate"] for row in rows if role in row["role"]) for role in ("edge", "best"))
+    made = {"model": params.registry.model, "candidate": name, "alias": versions.EDGE, "version": None}
+    shipped = [row for row in rows if row["candidate"] == name and row["shipped"]]
+    if not shipped:
+        return made | {"reason": f"no variant of {name} is within the limits"}
+    figures, top = metrics[name], metrics[best]["validation"]["accuracy"]
+    test = figures["test"]
+    reason = (
+        f"smallest model file ({figures['cost']['size_mb']:.1f} MB) of those within {params.export.margin:g} of the "
+        f"best one's validation accuracy: {figures['validation']['accuracy']:.4f}, best {top:.4f}"
+    )
+    files = ", ".join(f"{row['format']} {row['precision']}" for row in shipped)
+    description = (
+        f"{name}: {reason}; shipped as {files}. Test accuracy {test['accuracy']:.4f}, 95 % interval "
+        f"{test['accuracy_low']:.4f} to {test['accuracy_high']:.4f}, which decided nothing."
+    )
+    tags = versions.tags(name, parent(name), figures, params.registry.metric)
+    made |= {"description": description, "reason": reason, "shipped": files, "tags": tags}
+    return made | {"version": register(made)}
+
+
+def register(made: dict[str, Any]) -> str:
+    """Make the model that paths.EDGE describes the version with the alias `edge`; return its number.
 
     A new version gets its card as stage `promote` gives one; one that stage has registered has it.
     """
-    known = versions.version_of(model, address)
-    if known is None or versions.DECIDED not in known.tags:
-        store.log_file(card_of(name), run_id)
-        description = model_card.describe(description, card_of(name).read_text())
-    return versions.edge(model, address, description, tags)
-
-
-def restore(rows: list[dict], edge: dict, trained: dict[str, dict]) -> Iterator[str]:
-    """Tell again of rows and version, where the store lacks them; yield a line each. Doing it again adds nothing.
-
-    `trained`: receipts of the models that are here, by name.
-    """
-    fingerprints = {name: receipt["fingerprint"] for name, receipt in trained.items()}
-    stale = {row["candidate"] for row in rows if fingerprints.get(row["candidate"]) != row["fingerprint"]}
-    if stale:
-        yield f"exports: of another model {', '.join(sorted(stale))} than the files: `dvc repro` makes them"
-        return
-    for row in rows:
-        known = runs.look_for(row["run_id"])
-        if known is None:
-            log(row, trained[row["candidate"]]["run_id"], row["run_id"])
-        what = f"{row['candidate']}, {row['format']} {row['precision']}"
-        yield f"{what}: run {row['run_id']} {'is there' if known else 'restored'}"
-    yield _restore_edge(edge, trained)
-
-
-def _restore_edge(edge: dict, trained: dict[str, dict]) -> str:
-    model, name = edge["model"], edge["candidate"]
-    if edge["version"] is None:
-        return f"registry: {model} got no @{versions.EDGE}: {edge['reason']}"
-    run = runs.find(trained[name]["run_id"])
-    address = logged_models.model_uri(run)
-    known = versions.version_of(model, address)
-    if known and "edge.reason" in known.tags and versions.EDGE in versions.aliases(model):
-        return f"registry: {model} version {known.version}, @{versions.EDGE}, is there"
-    tags = edge["tags"] | {"run_id": run.info.run_id, "restored.version": edge["version"]}
-    version = register(model, name, address, run.info.run_id, edge["description"], tags)
-    return f"registry: {model} version {version} restored as @{versions.EDGE}"
+    run = parent(made["candidate"])
+    address, card = logged_models.model_uri(run), card_of(made["candidate"])
+    with versions.alone():
+        known = versions.version_of(made["model"], address)
+        description = made["description"]
+        if known is None or versions.GATE not in known.tags:
+            store.log_file(card, run.info.run_id)
+            description = model_card.describe(description, card.read_text())
+        return versions.edge(made["model"], address, description, made["tags"])

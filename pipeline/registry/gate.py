@@ -4,6 +4,7 @@ Pure: probabilities and costs in, a decision out.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm
@@ -39,7 +40,7 @@ def decide(
         _at_most("size_mb", challenger.size_mb, gate.size_limit_mb),
         _at_most("seconds_per_1000_images", challenger.seconds_per_1000_images, gate.latency_limit),
     ]
-    evidence = {"images": len(labels), "challenger": _figures(challenger, labels)}
+    evidence: dict[str, Any] = {"images": len(labels), "challenger": _figures(challenger, labels)}
     if champion:
         evidence |= {"champion": _figures(champion, labels), "rivals": rivals}
         evidence |= _compared(challenger.probabilities, champion.probabilities, labels, gate, seed)
@@ -58,7 +59,9 @@ def incomparable(why: str) -> dict:
     return {"promote": False, "reason": f"not comparable with the champion: {why}", "checks": [], "evidence": {}}
 
 
-def _compared(challenger: np.ndarray, champion: np.ndarray, labels: np.ndarray, gate: Gate, seed: int) -> dict:
+def _compared(
+    challenger: np.ndarray, champion: np.ndarray, labels: np.ndarray, gate: Gate, seed: int
+) -> dict[str, Any]:
     """McNemar's counts and p; the difference of the accuracies with its interval; those of each class, with a bound.
 
     A class's bound is one-sided, `gate.confidence`, from the normal approximation for paired proportions (Fleiss,
@@ -68,7 +71,7 @@ def _compared(challenger: np.ndarray, champion: np.ndarray, labels: np.ndarray, 
     gained, lost = right & ~other, other & ~right
     tested, count = metrics.mcnemar(challenger, champion, labels, "greater"), len(labels)
     better, worse = tested["better"], tested["worse"]
-    low, high = interval(better, worse, count, gate.confidence, gate.resamples, seed)
+    low, high = metrics.interval(better, worse, count, gate.confidence, gate.resamples, seed)
     return {
         **tested,
         "difference": (better - worse) / count,
@@ -80,19 +83,6 @@ def _compared(challenger: np.ndarray, champion: np.ndarray, labels: np.ndarray, 
             if (labels == number).any()
         },
     }
-
-
-def interval(better: int, worse: int, count: int, confidence: float, resamples: int, seed: int) -> tuple[float, float]:
-    """Two-sided interval of the difference of two accuracies on the same `count` images, by the paired bootstrap.
-
-    `better`, `worse`: images that only the one has right, and only the other. Drawing images with replacement is
-    drawing how many of them are of either kind, or of neither.
-    """
-    shares = np.array([better, worse, count - better - worse]) / count
-    drawn = np.random.default_rng(seed).multinomial(count, shares, resamples)
-    outside = (1 - confidence) / 2
-    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / count, [outside, 1 - outside])
-    return float(low), float(high)
 
 
 def _bounded(gained: np.ndarray, lost: np.ndarray, confidence: float) -> dict[str, float]:

@@ -1,39 +1,109 @@
-"""A model card, after Hugging Face's template and metadata, from a candidate's facts; and a version's description."""
+"""A candidate's model card, after Hugging Face's template and metadata; and the description of a registered version.
 
-import io
+Facts come from files only; templates/model_card.md has all the prose.
+"""
 
-from ruamel.yaml import YAML
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from pipeline.reporting import sections
-from pipeline.reporting.facts import Facts
+import jinja2
+import pandas as pd
 
+from pipeline.core import candidates, paths
+from pipeline.core.files import read_json, read_yaml
+from pipeline.reporting import catalog
+
+TEMPLATES = Path(__file__).with_name("templates")
+LOCK = Path("dvc.lock")
 LONGEST = 5_000  # characters of a version's description: MLflow's column has no more
 # What a description does without, first to last, if the card is too long for it; then come the others, from the end.
 SPARED = ("Training Details", "Citation", "Technical Specifications", "Environmental Impact")
 FENCE = "---\n"
 
 
-def render(facts: Facts) -> str:
-    """The card in GitHub's Markdown, after a front matter in YAML that the Hub reads."""
-    parts = [
-        f"{FENCE}{_front_matter(facts)}{FENCE}",
-        f"# Model Card for {facts.name}, a CIFAR-10 classifier\n",
-        "A small colour picture in, a probability for each of ten classes out. This card is generated: its figures are "
-        "those that the run wrote down.\n",
-        *(f"## {heading}\n\n{text.rstrip()}\n" for heading, text in sections.written(facts).items()),
-    ]
-    return "\n".join(parts)
+def render(
+    name: str, address: str, decision: dict[str, Any] | None = None, exports: Sequence[dict[str, Any]] = ()
+) -> str:
+    """Return the card of a trained candidate in GitHub's Markdown, after a front matter in YAML that the Hub reads.
+
+    `address`: by which MLflow loads the model, models:/... `decision`: the gate's, if it was asked. `exports`: rows of
+    reports/exports.json, of which the candidate's own count.
+    """
+    environment = jinja2.Environment(  # noqa: S701  Markdown, not HTML
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"percent": percent, "cell": cell}
+    own = [row for row in exports if row["candidate"] == name]
+    facts = collect(name) | {"name": name, "address": address, "decision": decision, "exports": own}
+    return environment.get_template("model_card.md").render(facts)
+
+
+def percent(value: float) -> str:
+    """Return a fraction in per cent, two digits, without the sign."""
+    return f"{value * 100:.2f}"
+
+
+def cell(text: object) -> str:
+    """Return a text as a table's cell: one line, no bar."""
+    return " ".join(str(text).split()).replace("|", "\\|")
+
+
+def collect(name: str) -> dict[str, Any]:
+    """Return what the files have of a trained candidate, by the names that the template gives it.
+
+    Raises UserError if a file is damaged, FileNotFoundError if one is missing.
+    """
+    weights = read_json(paths.VOTE, "weights")["weights"] if name == "ensemble" else {name: 1.0}
+    stages = read_yaml(LOCK)["stages"]
+    stage = stages[paths.stage(name)]
+    members = {member: network(member, stages[paths.stage(member)]) for member in weights}
+    report = pd.read_csv(paths.REPORTS / name / "report.csv")
+    return {
+        "facts": candidates.facts(name),
+        "weights": weights,
+        "members": members,
+        "pretrained": {
+            key: of["weights"]["origin"] for key, of in members.items() if of["weights"]["status"] == "ready"
+        },
+        "hyperparameters": list(dict.fromkeys(key for of in members.values() for key in of["params"])),
+        "scores": candidates.metrics()[name],
+        "splits": catalog.SPLITS,
+        "columns": catalog.shown(catalog.CARD, "test"),
+        "costs": catalog.shown(catalog.CARD, "cost"),
+        "commits": list(dict.fromkeys(of["record"]["git.commit"] for of in members.values())),
+        "hub": [metric for metric in catalog.METRICS if metric.hub],
+        "recalls": report.dropna(subset="recall_low").to_dict("records"),  # of classes that have test images
+        "images": {split: sum(of.values()) for split, of in read_json(paths.REPORTS / "data.json")["classes"].items()},
+        "spent": {key: read_json(paths.RECORDS / "evaluate" / f"{key}.json")["spent"] for key in {**weights, name: 1}},
+        "stage": paths.stage(name),
+        "inputs": {dep["path"]: dep["md5"] for dep in stage["deps"] if dep["path"].startswith("data/")},
+    }
+
+
+def network(name: str, stage: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of one network: of its model, its training record, and its params as dvc.lock has them."""
+    values = {key: value for of in stage["params"].values() for key, value in of.items()}
+    flat = pd.json_normalize(values).to_dict("records")[0]  # {"a.b": 1} for {"a": {"b": 1}}
+    prefix = f"models.{name}."
+    params = {key.removeprefix(prefix): value for key, value in flat.items() if key.startswith(prefix)}
+    params = {key: str(value) for key, value in params.items() if value is not None}
+    return candidates.facts(name) | {"params": params, "record": read_json(paths.RECORDS / "train" / f"{name}.json")}
 
 
 def describe(verdict: str, card: str) -> str:
-    """A version's description: the verdict, and the card without its front matter, as much of it as MLflow takes.
+    """Return a version's description: the verdict, and the card without its front matter, as much as MLflow takes.
 
     Whole sections are left out, and named.
     """
     begin, *texts = f"{verdict}\n\n{card.split(FENCE, 2)[2].strip()}\n".split("\n## ")
     kept = {text.partition("\n")[0]: text for text in texts}
     spared = [*(name for name in SPARED if name in kept), *(name for name in reversed(kept) if name not in SPARED)]
-    left_out = []
+    left_out: list[str] = []
     while len(whole := _joined(begin, kept, left_out)) > LONGEST:
         left_out.append(spared.pop(0))
         del kept[left_out[-1]]
@@ -41,35 +111,10 @@ def describe(verdict: str, card: str) -> str:
 
 
 def verdict(description: str) -> str:
-    """What the description of a version begins with."""
+    """Return what the description of a version begins with."""
     return description.partition("\n\n")[0]
 
 
 def _joined(begin: str, kept: dict[str, str], left_out: list[str]) -> str:
     pointer = f"\nLeft out here: {'; '.join(left_out)}. The whole card is the run's artifact `model_card.md`.\n"
     return "\n## ".join([begin, *kept.values()]) + (pointer if left_out else "")
-
-
-def _front_matter(facts: Facts) -> str:
-    test = facts.scores["test"]
-    data = "uoft-cs/cifar10"  # as the Hub calls it
-    figures = [
-        {"type": "accuracy", "name": f"accuracy, {test['images']} images", "value": test["accuracy"]},
-        {"type": "f1", "name": "macro-F1", "value": test["macro_f1"]},
-    ]
-    result = {
-        "task": {"type": "image-classification", "name": "Image Classification"},
-        "dataset": {"name": "CIFAR-10", "type": data, "split": "test"},
-        "metrics": figures,
-    }
-    values = {
-        "license": "unknown",
-        "library_name": "keras",
-        "pipeline_tag": "image-classification",
-        "datasets": [data, *(["ILSVRC/imagenet-1k"] if sections.pretrained(facts) else [])],
-        "metrics": [figure["type"] for figure in figures],
-        "model-index": [{"name": f"cifar10-{facts.name}", "results": [result]}],
-    }
-    stream = io.StringIO()
-    YAML(pure=True).dump(values, stream)
-    return stream.getvalue()

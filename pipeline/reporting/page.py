@@ -14,7 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 from PIL import Image
 
-from pipeline.core import paths
+from pipeline.core import candidates, paths
 from pipeline.core.files import read_json
 from pipeline.data import cifar10, splits
 from pipeline.reporting import charts, results, svg
@@ -48,7 +48,7 @@ def chance(p: float) -> Markup:
 
 def view() -> dict:
     """What the page says, section by section."""
-    metrics = results.load()
+    metrics = candidates.metrics()
     scored = {name: figures for name, figures in metrics.items() if "skipped" not in figures}
     numbers = {name: 1 + index % (svg.MARKS - 1) for index, name in enumerate(metrics)} | {"ensemble": 0}
     decision = read_json(paths.REGISTRY)

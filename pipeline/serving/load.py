@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.core.errors import UserError
-from pipeline.formats import keras_file
+from pipeline.formats import keras_model
 
 Model = Callable[[np.ndarray], np.ndarray]
 IMAGES, PROBABILITIES = (None, 32, 32, 3), (None, 10)  # shapes
@@ -57,7 +57,7 @@ def _from_file(path: Path) -> Model:
 
 
 def _keras(path: Path) -> Model:
-    model = keras_file.load(path)
+    model = keras_model.load(path)
     _require(path, [getattr(model, "input_shape", None)], [getattr(model, "output_shape", None)])
     for name, numbers in _made(model):
         if numbers > LARGEST:

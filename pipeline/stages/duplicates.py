@@ -13,20 +13,20 @@ SHOWN = 40  # pairs in the picture
 
 def main() -> None:
     params = environment.check()
-    splits = {folder.name: splits.images(folder) for folder in (paths.TRAIN, paths.VALIDATION)}
-    test, others = splits.images(paths.TEST), np.concatenate(list(splits.values()))
+    known = {folder.name: splits.images(folder) for folder in (paths.TRAIN, paths.VALIDATION)}
+    test, others = splits.images(paths.TEST), np.concatenate(list(known.values()))
     with Progress("duplicates", 2 * len(test), "image") as progress:
         pairs = duplicates.find(test, others, params.duplicates, progress.update)
 
     best = pairs.drop_duplicates("image")  # of each test image the pair that is most alike
     figures.pairs(paths.DUPLICATES_PICTURE, test, others, best.iloc[:: max(len(best) // SHOWN, 1)][:SHOWN])
-    first = len(splits["train"])
+    first = len(known["train"])
     pairs.insert(1, "split", np.where(pairs["other"] < first, "train", "validation"))
     pairs["other"] -= np.where(pairs["other"] < first, 0, first)
     with replacing(paths.DUPLICATES) as temporary:
         pairs.to_csv(temporary, index=False, float_format="%.4f")
     counts = {"test_images": len(test), "with_a_near_duplicate": len(best)}
-    counts |= {f"in_{name}": pairs.loc[pairs["split"] == name, "image"].nunique() for name in splits}
+    counts |= {f"in_{name}": pairs.loc[pairs["split"] == name, "image"].nunique() for name in known}
     write_json(paths.DUPLICATES.with_suffix(".json"), counts)
     print(f"{len(best)} of {len(test)} test images have a near-duplicate among {len(others)} others")
 

@@ -5,7 +5,7 @@ import numpy as np
 from pipeline.core import environment, errors, paths
 from pipeline.core.files import write_json
 from pipeline.core.schema import Params
-from pipeline.data import cifar10
+from pipeline.data import cifar10, splits
 from pipeline.reporting import figures
 
 NEEDED = 200_000_000  # bytes
@@ -14,12 +14,12 @@ NEEDED = 200_000_000  # bytes
 def main() -> None:
     params = environment.check()
     errors.require_space(paths.TRAIN.parent, NEEDED)
-    splits = make_splits(params)
-    for folder, (images, labels) in splits.items():
+    made = make_splits(params)
+    for folder, (images, labels) in made.items():
         splits.save(folder, images, labels)
-    train, validation, test = (images for images, _ in splits.values())
+    train, validation, test = (images for images, _ in made.values())
     report = {
-        "classes": {folder.name: counts(labels) for folder, (_, labels) in splits.items()},
+        "classes": {folder.name: counts(labels) for folder, (_, labels) in made.items()},
         "identical_images": {
             "within_train": len(train) - len(digests(train)),
             "train_validation": shared(train, validation),
@@ -28,8 +28,8 @@ def main() -> None:
         },
     }
     write_json(paths.REPORTS / "data.json", report)
-    figures.samples(paths.SAMPLES, *splits[paths.TRAIN], cifar10.CLASSES)
-    print(*(f"{folder}: {len(labels)} images" for folder, (_, labels) in splits.items()), sep="\n")
+    figures.samples(paths.SAMPLES, *made[paths.TRAIN], cifar10.CLASSES)
+    print(*(f"{folder}: {len(labels)} images" for folder, (_, labels) in made.items()), sep="\n")
     print(f"byte-identical images: {report['identical_images']}")
 
 

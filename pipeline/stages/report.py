@@ -5,7 +5,7 @@ The tables beside the pictures are what `dvc plots` draws, by the templates in .
 
 import pandas as pd
 
-from pipeline.core import environment, errors, paths
+from pipeline.core import candidates, environment, errors, paths
 from pipeline.core.files import replacing
 from pipeline.reporting import figures as plots
 from pipeline.reporting import results
@@ -13,7 +13,7 @@ from pipeline.reporting import results
 
 def main() -> None:
     environment.check()
-    metrics = results.load()
+    metrics = candidates.metrics()
     scored = {name: figures for name, figures in metrics.items() if "skipped" not in figures}
     histories = {name: pd.read_csv(paths.HISTORY / f"{name}.csv") for name in scored if name != "ensemble"}
     plots.curves(paths.REPORTS / "curves.png", histories)

@@ -1,12 +1,12 @@
-"""Stage `train@ARCH`: trains one architecture, in one MLflow run, and saves the model that will be served."""
+"""Stage `train@ARCH`: trains one architecture, and saves the model that will be served. MLflow shows the epochs."""
+
+from typing import Any
 
 from pipeline.core import environment, errors, paths, process
 from pipeline.core.files import fresh_folder, read_json, replacing, write_array, write_json
 from pipeline.core.schema import Params
-from pipeline.data import manifest, splits
-from pipeline.formats import keras_file
-from pipeline.tracking import provenance
-from pipeline.tracking.attempts import attempt
+from pipeline.data import manifest
+from pipeline.formats import keras_archive
 
 NEEDED = 300_000_000  # bytes
 
@@ -17,7 +17,8 @@ def main() -> None:
     folder = fresh_folder(paths.MODELS / name)
     weights = manifest.read(name)
     if weights["status"] == "skipped":
-        write_json(folder / "run.json", {"status": "skipped", "reason": weights["reason"]})
+        write_json(folder / "model.json", {"status": "skipped", "reason": weights["reason"]})
+        write_json(paths.RECORDS / "train" / f"{name}.json", {"skipped": weights["reason"]})
         with replacing(paths.HISTORY / f"{name}.csv") as temporary:
             temporary.write_text("epoch,val_accuracy\n")
         print(f"{name}: skipped: {weights['reason']}")
@@ -25,58 +26,50 @@ def main() -> None:
     train(name, params, weights)
 
 
-def train(name: str, params: Params, weights: dict) -> None:
-    from pipeline.tracking import logged_models, runs, store
+def train(name: str, params: Params, weights: dict[str, str]) -> None:
+    """Train an architecture: write its model, the validation images' probabilities, history, facts and record."""
+    from pipeline.tracking import attempts, provenance, store, stream, view
 
     store.connect(params)  # before the seconds that TensorFlow takes to import
+    from pipeline.formats import keras_model
     from pipeline.training import methods
 
-    folder, history_csv, stage = paths.MODELS / name, paths.HISTORY / f"{name}.csv", f"train@{name}"
+    folder, stage = paths.MODELS / name, paths.stage(name)
     used = methods.prepare(name, params)
-    tags = provenance.tags(stage) | {f"weights.{key}": str(value) for key, value in weights.items()}
-    tags |= {"profile": params.profile, "device": used.name, "precision": used.precision, "xla": str(used.xla)}
-    trunk = read_json(paths.TRUNKS / name / "trunk.json")
-    tags |= {f"trunk.{key}": trunk[key] for key in ("device", "precision") if key in trunk}
-    with attempt(stage, str(used)) as current, runs.start(name, tags, current) as run:
-        store.log_params(params, params.models[name])
-        images, labels = splits.load(paths.VALIDATION)
-        store.log_dataset(paths.TRAIN, *splits.load(paths.TRAIN), "training")
-        store.log_dataset(paths.VALIDATION, images, labels, "validation")
-
-        trained = methods.train(name, params, used, store.log_epoch, current.folder / "epoch.npz")
-        with replacing(folder / "model.keras") as temporary:
-            trained.model.save(temporary)
-        write_array(folder / "validation.npy", trained.validation)
-        with replacing(history_csv) as temporary:
-            trained.history.to_csv(temporary, index=False)
-
-        trunk_seconds = trunk.get("seconds", 0.0)
-        cost = {
-            "epochs": len(trained.history),
-            "train_seconds": trained.seconds + trunk_seconds,
-            "trunk_seconds": trunk_seconds,
-            "trunk_cpu_seconds": trunk.get("cpu_seconds", 0.0),
-            "trunk_peak_memory_gb": trunk.get("peak_memory_gb", 0.0),
-            **process.spent(),
-            "temperature": trained.temperature,
-            "parameters": trained.model.count_params(),
-        }
-        store.log_metrics(cost)
-        store.log_files(history_csv, folder / "validation.npy", paths.WEIGHTS / name / "manifest.json")
-        made = {
-            "status": "trained",
-            "model_uri": logged_models.log_model(trained.model, images[:2]),
-            "fingerprint": keras_file.fingerprint(folder / "model.keras"),
-            "device": used.name,
-            "precision": used.precision,
-            "gpus": trained.gpus,
-            "profile": params.profile,
-            "weights": weights,
-        }
-        store.log_tags(logged_models.contents(made["fingerprint"], folder / "validation.npy"))
-        write_json(folder / "run.json", made | cost | runs.receipt(run))
+    record: dict[str, Any] = provenance.git() | {"started": process.began(), "profile": params.profile}
+    record |= {"device": used.name, "precision": used.precision}
+    with attempts.attempt(stage, str(used)) as current:
+        shown = {"dvc.stage": stage} | {key: record[key] for key in view.RECORDED}
+        flat = view.params(name, provenance.inputs(stage), {})
+        with stream.stream(name, shown, flat, current) as live:
+            trained = methods.train(name, params, used, live.epoch, current.folder / "epoch.npz")
+            keras_model.save(trained.model, folder / "model.keras")
+            write_array(folder / "validation.npy", trained.validation)
+            with replacing(paths.HISTORY / f"{name}.csv") as temporary:
+                trained.history.drop(columns="seconds").to_csv(temporary, index=False)
+            facts: dict[str, Any] = {
+                "status": "trained",
+                "epochs": len(trained.history),
+                "parameters": trained.model.count_params(),
+                "temperature": trained.temperature,
+                "fingerprint": keras_archive.fingerprint(folder / "model.keras"),
+                "weights": weights,
+            }
+            trunk = read_json(paths.RECORDS / "trunk" / f"{name}.json")
+            spent = process.spent()
+            record |= {
+                "gpus": trained.gpus,
+                "versions": process.versions(),
+                "train_seconds": trained.seconds + trunk.get("seconds", 0.0),
+                "train_cpu_seconds": spent["cpu_seconds"] + trunk.get("cpu_seconds", 0.0),
+                "trunk_seconds": trunk.get("seconds", 0.0),
+                **spent,
+            }
+            write_json(paths.RECORDS / "train" / f"{name}.json", record)
+            write_json(folder / "model.json", facts)
+            live.result(stage, facts["fingerprint"])
     best = trained.history["val_accuracy"].max()
-    print(f"{name}: {cost['epochs']} epochs in {trained.seconds:.0f} s, validation accuracy {best:.4f}")
+    print(f"{name}: {facts['epochs']} epochs in {trained.seconds:.0f} s, validation accuracy {best:.4f}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ def main() -> None:
         reason = "all layers are trained"
     if reason:
         write_json(folder / "trunk.json", {"cached": False, "reason": reason})
+        write_json(paths.RECORDS / "trunk" / f"{name}.json", {"skipped": reason})
         print(f"{name}: no trunk: {reason}")
         return
     compute(name, params)
@@ -42,10 +43,11 @@ def compute(name: str, params: Params) -> None:
     views = views_of(train, settings.views, settings.shift, params.seed)
     cache(frozen, views, (settings.views, len(train)), folder / "train.npy")
     cache(frozen, [validation], (1, len(validation)), folder / "validation.npy")
-    made = {"cached": True, "activation": frozen.output_shape[1:], "device": used.name, "precision": used.precision}
-    made |= {"seconds": time.perf_counter() - began} | process.spent()
-    made |= {"sha256": {path.name: checksum(path) for path in sorted(folder.glob("*.npy"))}}
-    write_json(folder / "trunk.json", made)
+    record = {"started": process.began(), "device": used.name, "precision": used.precision}
+    record |= {"versions": process.versions(), "seconds": time.perf_counter() - began} | process.spent()
+    write_json(paths.RECORDS / "trunk" / f"{name}.json", record)
+    digests = {path.name: checksum(path) for path in sorted(folder.glob("*.npy"))}
+    write_json(folder / "trunk.json", {"cached": True, "activation": frozen.output_shape[1:], "sha256": digests})
 
 
 def views_of(images: np.ndarray, views: int, shift: int, seed: int) -> Iterator[np.ndarray]:

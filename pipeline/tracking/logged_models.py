@@ -1,7 +1,9 @@
-"""Logged models: made from a Keras model, whose they are, where they lie, what is in them."""
+"""Logged models: made from a Keras file, found, and fetched."""
 
+import importlib.metadata
+import logging
+import shutil
 import tempfile
-import warnings
 from pathlib import Path
 
 import mlflow
@@ -14,109 +16,97 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from pipeline.core.errors import UserError
-from pipeline.core.files import checksum, folder_checksum
+from pipeline.core.files import folder_checksum
 from pipeline.tracking import store
 
-warnings.filterwarnings("ignore", message="The structure of `inputs`")  # MLflow predicts the example from a list of one
-# Tags of a run: of the Keras model that it logged, of all files of that logged model, of the validation probabilities.
-FINGERPRINT, FILES, VALIDATION = "model.fingerprint", "model.files", "validation.sha256"
-KERAS = "data/model.keras"  # where MLflow puts the Keras file
+FILES = "model.files"  # tag of a run: SHA-256 over all files of its logged model
+KERAS = "data/model.keras"  # where MLflow's loader looks for the Keras file
+LOADER = {"data/keras_module.txt": "tensorflow.keras", "data/save_format.txt": "tf"}  # what it reads beside that
 SIGNATURE = ModelSignature(
     inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, 32, 32, 3), "images")]),
     outputs=Schema([TensorSpec(np.dtype("float32"), (-1, 10), "probabilities")]),
 )
+logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
 
 
-def log_model(model, example: np.ndarray) -> str:
-    """Log a served Keras model with its signature and an input example; return its URI, models:/m-...
+def log(run: Run, model: Path, example: np.ndarray) -> LoggedModel:
+    """Return the logged model of a run, made from the Keras file `model` unless the run has one that is whole.
 
-    The run's tag `model.files` says what all of its files are. A run that was killed goes on with the model that it had
-    begun to log, and keeps one that it had ended.
+    `example`: images uint8 (N, 32, 32, 3), the input example. The run's tag FILES has the checksum of its files.
     """
-    import keras
-    import tensorflow as tf
-
-    keras.config.disable_interactive_logging()  # or the prediction of the example would draw a bar into a log
-    versions = {"mlflow": mlflow.__version__, "tensorflow": tf.__version__, "keras": keras.__version__}
-    settings = {
-        "signature": SIGNATURE,
-        "input_example": example,
-        "pip_requirements": [f"{package}=={version}" for package, version in versions.items()],  # guessing takes 15 s
-    }
-    begun = _of_run(mlflow.active_run())
-    if begun is None:
-        address = mlflow.tensorflow.log_model(model, name="model", **settings).model_uri
-    else:
-        if begun.status != LoggedModelStatus.READY:
-            _finish(begun, model, settings)
-        address = begun.model_uri
+    begun = of_run(run)
+    if begun and begun.status == LoggedModelStatus.READY:
+        return begun
+    client = MlflowClient()
+    made = begun or client.create_logged_model(run.info.experiment_id, name="model", source_run_id=run.info.run_id)
+    if made.model_id not in [output.model_id for output in client.get_run(run.info.run_id).outputs.model_outputs]:
+        client.log_outputs(run.info.run_id, [LoggedModelOutput(made.model_id, 0)])
     with tempfile.TemporaryDirectory() as folder:
-        mlflow.set_tag(FILES, folder_checksum(fetch(address, Path(folder))))
-    return address
+        written = write(made, model, example, Path(folder, "model"))
+        client.set_tag(run.info.run_id, FILES, folder_checksum(written))
+        client.log_model_artifacts(made.model_id, str(written))
+    return client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
 
 
-def _finish(begun: LoggedModel, model, settings: dict) -> None:
-    """Do what is left of `log_model`, which would enter the model as the run's output a second time, and fail."""
+def write(made: LoggedModel, model: Path, example: np.ndarray, folder: Path) -> Path:
+    """Write what `mlflow.tensorflow.save_model` would, but with the Keras file as it is, and without TensorFlow."""
     described = Model(
-        artifact_path=begun.artifact_location,
-        run_id=begun.source_run_id,
-        model_uuid=begun.model_id,
-        model_id=begun.model_id,
+        artifact_path=made.artifact_location,
+        run_id=made.source_run_id,
+        model_uuid=made.model_id,
+        model_id=made.model_id,
     )
-    client, run = MlflowClient(), MlflowClient().get_run(begun.source_run_id)
-    if begun.model_id not in [output.model_id for output in run.outputs.model_outputs]:
-        client.log_outputs(run.info.run_id, [LoggedModelOutput(begun.model_id, 0)])
-    with tempfile.TemporaryDirectory() as folder:
-        mlflow.tensorflow.save_model(model, f"{folder}/model", mlflow_model=described, **settings)
-        client.log_model_artifacts(begun.model_id, f"{folder}/model")
-    client.finalize_logged_model(begun.model_id, LoggedModelStatus.READY)
+    data = {"data": "data", "code": None}
+    tensorflow = importlib.metadata.version("tensorflow")
+    described.add_flavor("tensorflow", **data, model_type="keras", keras_version=tensorflow, save_format="tf")
+    requirements = [f"{name}=={importlib.metadata.version(name)}" for name in ("mlflow", "tensorflow", "keras")]
+    mlflow.pyfunc.save_model(
+        str(folder),
+        loader_module="mlflow.tensorflow",
+        data_path=str(model),
+        mlflow_model=described,
+        signature=SIGNATURE,
+        input_example=example,
+        pip_requirements=requirements,  # guessing takes 15 s
+    )
+    if model.name != Path(KERAS).name:
+        shutil.move(folder / "data" / model.name, folder / KERAS)
+    for name, content in LOADER.items():
+        (folder / name).write_text(content)
+    described.flavors[mlflow.pyfunc.FLAVOR_NAME] |= data  # MLflow's loader wants the folder, not the file
+    described.save(str(folder / "MLmodel"))
+    return folder
 
 
-def _of_run(run: Run) -> LoggedModel | None:
-    found = mlflow.search_logged_models(
-        experiment_ids=[run.info.experiment_id],
-        filter_string=f"source_run_id = '{run.info.run_id}'",
-        output_format="list",
-    )
+def of_run(run: Run) -> LoggedModel | None:
+    """Return the logged model of a run, whole or not; None if it has none."""
+    with store.answering():
+        found = mlflow.search_logged_models(
+            experiment_ids=[run.info.experiment_id],
+            filter_string=f"source_run_id = '{run.info.run_id}'",
+            output_format="list",
+        )
     return found[0] if found else None
 
 
-def contents(fingerprint: str, validation: Path) -> dict[str, str]:
-    """Tags by which a model of a run, and its probabilities of the validation images, are known again."""
-    return {FINGERPRINT: fingerprint, VALIDATION: checksum(validation)}
-
-
 def model_uri(run: Run) -> str:
-    """Address of a run's logged model, models:/m-... Raises UserError if it has none."""
-    found = _of_run(run)
+    """Return the address of a run's logged model, models:/m-... Raises UserError if it has none that is whole."""
+    found = of_run(run)
     if found is None or found.status != LoggedModelStatus.READY:
-        raise UserError(f"run {run.info.run_id} has no logged model: train again with `dvc repro --force`")
-    return found.model_uri
-
-
-def delete(run: Run) -> None:
-    """Delete a run's logged model, if it has one."""
-    if found := _of_run(run):
-        MlflowClient().delete_logged_model(found.model_id)
-
-
-def runs_of(fingerprint: str) -> list[Run]:
-    """The runs that logged a model of this fingerprint."""
-    query = f"tags.`model.fingerprint` = '{fingerprint}'"
-    with store.answering():
-        return mlflow.search_runs(search_all_experiments=True, filter_string=query, output_format="list")
+        raise UserError(f"run {run.info.run_id} has no logged model: `pipeline restore` logs it from the files")
+    return str(found.model_uri)
 
 
 def place(model_uri: str) -> str:
-    """Where a logged model (models:/m-...) lies."""
+    """Return where a logged model (models:/m-...) lies."""
     with store.answering():
-        return MlflowClient().get_logged_model(model_uri.removeprefix("models:/")).artifact_location
+        return str(MlflowClient().get_logged_model(model_uri.removeprefix("models:/")).artifact_location)
 
 
 def served(version: ModelVersion) -> str:
-    """Where that lies which a registered version gives to whoever loads it."""
+    """Return where that lies which a registered version gives to whoever loads it."""
     with store.answering():
-        return MlflowClient().get_model_version_download_uri(version.name, version.version)
+        return str(MlflowClient().get_model_version_download_uri(version.name, version.version))
 
 
 def fetch(model_uri: str, folder: Path) -> Path:
@@ -138,7 +128,7 @@ def fetch_served(version: ModelVersion, folder: Path) -> Path:
         if (fetched / KERAS).is_file():
             return fetched
     except UserError as error:
-        why = error
+        why = str(error)
     name, number = version.name, version.version
     raise UserError(
         f"{name} version {number} gives no Keras file: `pipeline lineage {number}` says what is wrong ({why})"

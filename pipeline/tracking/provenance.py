@@ -1,76 +1,60 @@
-"""Where a result comes from: the git commit, the DVC stage, the hashes of everything the stage depends on."""
+"""Where a result comes from: the git commit, and the inputs of its DVC stage, as dvc.lock has them."""
 
 import hashlib
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
-from pipeline.core import paths
-from pipeline.core.files import checksum, read_yaml
+from pipeline.core.files import read_yaml
 
-
-def tags(stage: str) -> dict[str, str]:
-    """MLflow tags of a run that `stage` (as in `train@custom_cnn`) makes: commit, stage, `dep.PATH` hashes (MD5)."""
-    return git() | {"dvc.stage": stage} | {f"dep.{path}": md5 for path, md5 in dependencies(stage).items()}
+LOCK = Path("dvc.lock")
+Inputs = dict[str, Any]  # `deps`: MD5 by path; `params`: value by key
 
 
-def git(prefix: str = "") -> dict[str, str]:
-    """The commit that is checked out, and whether code or params differ from it; the tags begin with `prefix`."""
-    commit = _git("rev-parse", "HEAD") or "none"
-    changed = "true" if _git("status", "--porcelain", "--", "pipeline", "conf", "dvc.yaml", "params.yaml") else "false"
-    return {f"{prefix}git.commit": commit, f"{prefix}git.changed": changed}
+def git() -> dict[str, str]:
+    """Return the commit that is checked out, and whether code or params differ from it, as tags of a run."""
+    changed = _git("status", "--porcelain", "--", "pipeline", "conf", "dvc.yaml", "params.yaml")
+    return {"git.commit": _git("rev-parse", "HEAD") or "none", "git.changed": "true" if changed else "false"}
 
 
-def dependencies(stage: str) -> dict[str, str]:
-    """MD5 of each path in the `deps` of a stage in dvc.yaml.
+def inputs(stage: str) -> Inputs:
+    """Return what `stage` (as in `train@custom_cnn`) would be made of now, hashed by DVC.
 
-    Of a path that another stage writes, the hash is the one DVC recorded in dvc.lock when that stage ended; a folder
-    that holds several such outputs contributes each of them.
+    Raises dvc.exceptions.DvcException if dvc.yaml has no such stage.
     """
-    made = _outs()
-    hashes = {}
-    for path in _listed(stage, "deps"):
-        if Path(path).is_file() and path not in made:
-            hashes[path] = checksum(Path(path), "md5")
-        hashes |= {out: md5 for out, md5 in made.items() if Path(out).is_relative_to(path)}
-    return hashes
+    from dvc.dependency import ParamsDependency  # half a second, for the few who need it
+    from dvc.repo import Repo
+
+    found: Inputs = {"deps": {}, "params": {}}
+    with Repo() as repo:
+        for dep in next(iter(repo.stage.collect(stage))).deps:
+            if isinstance(dep, ParamsDependency):
+                found["params"] |= dep.read_params()
+            else:
+                found["deps"][dep.def_path] = dep.get_hash().value
+    return found
 
 
-def identity(stage: str) -> str:
-    """SHA-256 over all that a stage is made of: the hashes of its dependencies, and its params."""
-    values = read_yaml(paths.PARAMS)
-    params = {}
-    for name in _listed(stage, "params"):
-        params[name] = values
-        for key in name.split("."):
-            params[name] = params[name][key]
-    return _digest([dependencies(stage), params])
+def recorded(stage: str) -> Inputs | None:
+    """Return what dvc.lock says that `stage` was made of; None if it has no such stage."""
+    entry = locked().get(stage)
+    if entry is None:
+        return None
+    params = {key: value for values in entry.get("params", {}).values() for key, value in values.items()}
+    return {"deps": {dep["path"]: dep["md5"] for dep in entry.get("deps", [])}, "params": params}
 
 
-def recorded(stage: str) -> str:
-    """SHA-256 of what dvc.lock says of a stage: another one whenever DVC has recorded its end."""
-    return _digest(_lock().get(stage))
+def locked() -> dict[str, dict[str, Any]]:
+    """Return the stages of dvc.lock by name; none if there is no such file."""
+    return read_yaml(LOCK)["stages"] if LOCK.exists() else {}
 
 
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _listed(stage: str, key: str) -> list[str]:
-    """What dvc.yaml lists under `deps` or `params` of a stage."""
-    name, _, item = stage.partition("@")
-    definition = read_yaml(Path("dvc.yaml"))["stages"][name]
-    return [entry.replace("${key}", item) for entry in definition.get("do", definition).get(key, [])]
-
-
-def _outs() -> dict[str, str]:
-    return {out["path"]: out["md5"] for stage in _lock().values() for out in stage.get("outs", [])}
-
-
-def _lock() -> dict:
-    lock = Path("dvc.lock")
-    return read_yaml(lock)["stages"] if lock.exists() else {}
+def digest(value: object) -> str:
+    """Return the SHA-256 of something that JSON can hold, however it is laid out there."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True).stdout.strip()
+    result = subprocess.run(["git", *arguments], capture_output=True, text=True)
+    return result.stdout.strip() if result.returncode == 0 else ""

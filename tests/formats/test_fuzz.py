@@ -25,7 +25,7 @@ from pipeline.core.files import read_yaml
 from pipeline.core.schema import Http
 from pipeline.data import cifar10, download, manifest, parquet
 from pipeline.data.download import Unreachable
-from pipeline.formats import hdf5, keras_file, torch_checkpoint
+from pipeline.formats import hdf5, keras_archive, torch_checkpoint
 from tests.conftest import ROOT
 from tests.formats.test_torch_checkpoint import tensor, write
 
@@ -175,7 +175,7 @@ def test_a_model_of_anything_has_a_fingerprint_or_is_refused(data, tmp_path):
     if data.draw(st.integers(0, 2)) == 0:
         path.write_bytes(changed(data, path.read_bytes()))
     try:
-        assert len(keras_file.fingerprint(path)) == 64
+        assert len(keras_archive.fingerprint(path)) == 64
     except UserError as error:
         one_line(error)
 

@@ -1,4 +1,4 @@
-"""A saved Keras model (.keras): loaded without trusting it, and known by what is in it."""
+"""A saved Keras model (.keras) as an archive: looked through without Keras, and known by what is in it."""
 
 import hashlib
 import io
@@ -17,31 +17,13 @@ SHARED, STATELESS = "shared_object_id", "DTypePolicy"  # in a configuration
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
-def load(path: Path):
-    """Return the Keras model in the file, which is loaded in safe mode: code in it is refused, not run.
-
-    Raises UserError if it is no Keras model, or one that needs more than stock Keras.
-    """
-    import keras
-
-    _contents(path)
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except OSError as error:
-        if error.errno:
-            raise
-        raise _refused(path, error) from None
-    except Exception as error:  # Keras has no class for what it does not take
-        raise _refused(path, error) from None
-
-
 def fingerprint(path: Path) -> str:
     """SHA-256 of the configuration and of each weight's path, dtype, shape and bytes: the same however often and
     wherever a model was saved.
 
     Nothing in the file is executed, and TensorFlow is not needed. Raises UserError if it is no Keras model.
     """
-    config, weights = _contents(path)
+    config, weights = contents(path)
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     for name in sorted(weights):
         digest.update(f"{name} {weights[name].dtype} {weights[name].shape}".encode())
@@ -49,8 +31,11 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _contents(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
-    """Configuration and weights of a zip archive that has the members of a Keras model and no others."""
+def contents(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
+    """Return configuration and weights of a zip archive that has the members of a Keras model and no others.
+
+    Raises UserError if it is no such archive.
+    """
     with path.open("rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:
@@ -58,7 +43,7 @@ def _contents(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
                 config = json.loads(archive.read(CONFIG), object_hook=_Shared())
                 return config, hdf5.arrays(io.BytesIO(archive.read(WEIGHTS)))
         except Exception as error:  # zipfile and json raise what they stumble over: seek errors, recursion, others
-            raise _refused(path, error) from None
+            raise refused(path, error) from None
 
 
 def _look(members: list[zipfile.ZipInfo]) -> None:
@@ -80,7 +65,7 @@ class _Shared:
     said to be the same differ, since Keras would take the first for both.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._first: dict[object, dict] = {}
         self._numbers: dict[object, int] = {}
 
@@ -95,7 +80,8 @@ class _Shared:
         return rest | {SHARED: self._numbers.setdefault(number, len(self._numbers))}
 
 
-def _refused(path: Path, error: Exception) -> UserError:
+def refused(path: Path, error: Exception) -> UserError:
+    """Return the error that says why a file is not loaded."""
     said = str(error).rpartition("Exception encountered: ")[2]  # Keras wraps the reason in general advice
     reason = " ".join(said.split())[:300] or type(error).__name__
     return UserError(f"{path} is no model to be loaded: {reason}")

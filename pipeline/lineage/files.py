@@ -1,0 +1,53 @@
+"""Files compared with dvc.lock, by DVC."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from pipeline.lineage.link import Broken, Line
+from pipeline.tracking.provenance import LOCK
+
+RECOMPUTABLE = Path("data/trunk")  # need not be there: it is not pushed
+ALWAYS = "always changed"
+
+
+def verify(stages: list[str], depth: int = 1) -> Iterator[Line]:
+    """Yield lines that say what `stages` and all that they depend on are made of, if it is as dvc.lock records it.
+
+    Raises Broken at the first dependency, parameter or output that is another one, or that is missing.
+    """
+    try:
+        with Repo() as repo:
+            status = repo.status(targets=stages, with_deps=True)
+            names = {stage.addressing: stage for name in stages for stage in repo.stage.collect(name, with_deps=True)}
+    except DvcException as error:
+        raise Broken(str(LOCK), f"{error}: `pipeline mend`, or `git checkout {LOCK}`") from None
+    for name, entries in status.items():
+        for entry in entries:
+            _look(name, entry)
+    count = sum(len(stage.deps) + len(stage.outs) for stage in names.values())
+    yield Line(depth, f"files: {len(names)} stages, {count} dependencies and outputs as {LOCK} records them")
+    for name, stage in names.items():
+        for kind, entries in (("dep", stage.deps), ("out", stage.outs)):
+            for entry in entries:
+                yield Line(depth + 1, f"{name}: {kind} {entry.def_path} {entry.hash_info.value}", detail=True)
+
+
+def _look(stage: str, entry: str | dict[str, dict[str, Any]]) -> None:
+    """Raise Broken for an entry of `dvc status`, unless it says nothing of a result."""
+    if entry == ALWAYS:
+        return
+    if isinstance(entry, str):
+        raise Broken(f"{LOCK}, {stage}", f"{entry}: `dvc repro`")
+    for kind, paths in entry.items():
+        for path, state in paths.items():
+            if Path(path).is_relative_to(RECOMPUTABLE) and state == "deleted":
+                continue
+            said = (
+                "is missing" if state == "deleted" else f"is {state}" if isinstance(state, str) else "has other values"
+            )
+            remedy = "`dvc pull`, or `dvc repro`" if state == "deleted" else "`dvc checkout`, or `dvc repro`"
+            raise Broken(f"{LOCK}, {stage}, {kind.removeprefix('changed ')[:-1]} {path}", f"it {said}: {remedy}")

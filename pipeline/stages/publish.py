@@ -1,0 +1,34 @@
+"""Stage `publish`: logs the exports in MLflow, writes their model cards, and gives the small model the alias `edge`."""
+
+from pipeline.core import candidates, environment, errors, paths
+from pipeline.core.files import fresh_folder, read_json, replacing, write_json
+from pipeline.export import publish
+from pipeline.registry import versions
+from pipeline.reporting import model_card
+from pipeline.tracking import logged_models, store
+
+
+def main() -> None:
+    params = environment.check()
+    store.connect(params)
+    rows = read_json(paths.EXPORTED)
+    fresh_folder(paths.EXPORT_CARDS)
+    for name in dict.fromkeys(row["candidate"] for row in rows):
+        run = publish.parent(name)
+        with versions.alone():
+            for row in rows:
+                if row["candidate"] == name:
+                    publish.log(row, run)
+        text = model_card.render(name, logged_models.model_uri(run), exports=rows)
+        with replacing(publish.card_of(name)) as temporary:
+            temporary.write_text(text)
+    made = publish.edge(rows, candidates.scored(), params)
+    if made["version"] is None:
+        print(f"{made['model']}: @{versions.EDGE} stays where it was: {made['reason']}")
+    else:
+        print(f"{made['model']} version {made['version']}, @{versions.EDGE}: {made['description']}")
+    write_json(paths.EDGE, made)
+
+
+if __name__ == "__main__":
+    errors.run(main)
