@@ -1,6 +1,7 @@
 """`pipeline COMMAND`: what people do besides `dvc repro`. A command is a module of pipeline/cli."""
 
 import importlib
+import io
 import pkgutil
 import sys
 from typing import Any
@@ -17,8 +18,8 @@ class Commands(click.Group):
     """Finds a command's module by its name, and imports it when it is asked for."""
 
     def __init__(self, **settings: Any):
-        names = [module.name for module in pkgutil.iter_modules(cli.__path__)]
-        super().__init__(commands=dict.fromkeys(names), **settings)
+        modules: dict[str, Any] = dict.fromkeys(module.name for module in pkgutil.iter_modules(cli.__path__))
+        super().__init__(commands=modules, **settings)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.commands:
@@ -53,7 +54,8 @@ def main() -> None:
 
 def entry() -> None:
     """The program `pipeline`."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
     errors.run(_run, interrupted=INTERRUPTED)
 
 

@@ -23,12 +23,13 @@ class Progress(tqdm):
         super().__init__(
             desc=name, total=total, initial=start, unit=unit, unit_scale=True, file=self._file, disable=None
         )
-        self._name, self._whole, self._done, self._said, self._start = name, total, start, start, start
+        self._name, self._whole, self._start = name, total, start
+        self._done = self._said = float(start)
         self._began = time.perf_counter()
 
-    def update(self, n: int = 1) -> None:
+    def update(self, n: float | None = 1) -> None:
         super().update(n)
-        self._done += n
+        self._done += n or 0
         if not self.disable or not self._whole or self._done - self._said < self._whole / 10:
             return
         self._said = self._done

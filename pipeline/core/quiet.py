@@ -35,7 +35,7 @@ def silence() -> None:
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # at INFO, it names each step in making MLflow's database
     grep = shutil.which("grep")
-    if grep is None or sys.stderr is None or sys.stderr is not sys.__stderr__:  # replaced: by pytest, or by this
+    if grep is None or sys.__stderr__ is None or sys.stderr is not sys.__stderr__:  # by pytest, or by this
         return
     sys.stderr.flush()
     straight = os.dup(2)

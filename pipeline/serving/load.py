@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def _keras(path: Path) -> Model:
     return model.predict_on_batch
 
 
-def _made(model) -> Iterator[tuple[str, int]]:
+def _made(model: Any) -> Iterator[tuple[str, int]]:
     """Each layer's name, also in a model within the model, and how many numbers it makes of an image."""
     for layer in model.layers:
         for node in layer._inbound_nodes:  # a layer that is used twice has two
