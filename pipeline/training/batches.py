@@ -4,7 +4,7 @@ import abc
 
 import numpy as np
 
-from pipeline.core.schema import Training
+from pipeline.core.schema import AugmentedTraining, Training
 from pipeline.training.augmentation import draw, moves
 
 
@@ -33,7 +33,7 @@ class Batches(abc.ABC):
         """What the network is fed in a step, and one-hot targets float32 (B, 10)."""
 
 
-def side_in(epoch: int, training: Training, side: int) -> int:
+def side_in(epoch: int, training: AugmentedTraining, side: int) -> int:
     """Pixels, side of an epoch's pictures: small in the first epochs, then `side`."""
     return training.small if epoch < int(training.small_share * training.epochs + 1e-9) else side
 
@@ -47,7 +47,7 @@ class AugmentedImages(Batches):
     int32 (B,), `box_rows` and `box_columns` float32 (B, side), 1 inside the box.
     """
 
-    def __init__(self, labels: np.ndarray, training: Training, side: int, seed: int, epoch: int):
+    def __init__(self, labels: np.ndarray, training: AugmentedTraining, side: int, seed: int, epoch: int):
         """`side`: pixels, of the pictures that the network is fed in the end."""
         count = len(labels)
         super().__init__(labels, training.batch_size, seed, epoch)

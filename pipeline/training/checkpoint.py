@@ -15,7 +15,7 @@ def save(path: Path, network: keras.Model, rows: list[dict], best_weights: list[
     arrays |= {f"variable_{number}": value for number, value in enumerate(_values(network))}
     arrays |= {f"best_{number}": value for number, value in enumerate(best_weights)}
     with replacing(path) as temporary:
-        np.savez(temporary, **arrays)
+        np.savez(temporary, allow_pickle=False, **arrays)
 
 
 def load(path: Path, network: keras.Model) -> tuple[list[dict], list[np.ndarray]]:

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -79,7 +80,7 @@ def spread(device: Device, batch_size: int, kind: str = "gpu") -> Iterator[Devic
         yield dataclasses.replace(device, gpus=count, xla=device.xla and count == 1)
 
 
-def _major(gpu) -> int:
+def _major(gpu: Any) -> int:
     """Major compute capability of an NVIDIA GPU; 0 of others."""
     found = str(getattr(gpu, "compute_capability", "")).partition(".")[0]
     return int(found) if found.isdigit() else 0

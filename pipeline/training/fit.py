@@ -18,19 +18,21 @@ from pipeline.core.schema import Training
 from pipeline.training import checkpoint
 from pipeline.training.batches import Batches
 from pipeline.training.device import Device
-from pipeline.training.optimizer import in_order, learning_rate_factors, make_optimizer
+from pipeline.training.optimizer import in_order, make_optimizer
 
 HISTORY = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """What `scratch`, `transfer` and `finetuning` hand to `fit`, and how the outcome becomes a network for images."""
+    """What the methods hand to `fit`, and how the outcome becomes a network for images."""
 
     trained: keras.Model  # what the batches are fed to: their inputs to logits (N, 10)
     network: keras.Model  # shares the trained layers: validation inputs to logits
     batches: Callable[[int], Batches]  # of an epoch, counted from 0
     validation: tuple[np.ndarray, np.ndarray]  # inputs, one-hot targets float32 (N, 10)
+    factors: dict[str, float]  # by a variable's path, what its learning rate is multiplied by; 1 where there is none
+    ema: float  # share that a step keeps of the moving average of the weights; 0: none
     finish: Callable[[], keras.Model]  # float32 network with the trained weights: uint8 images to logits
 
 
@@ -39,7 +41,7 @@ def fit(
 ) -> pd.DataFrame:
     """Train the task's network; it ends with the weights of the epoch that had the best validation accuracy.
 
-    With `training.ema`, those are the moving averages of the trained weights. Training stops early after
+    With `task.ema`, those are the moving averages of the trained weights. Training stops early after
     `training.patience` epochs without a better one. `on_epoch` is told each row of the history as it comes. `state`: a
     file that each epoch is kept in; if it is there, its rows are told, and training goes on from it. Returns the
     history, a row an epoch, columns HISTORY; accuracies are fractions, seconds are wall-clock. Raises UserError when
@@ -50,8 +52,7 @@ def fit(
         for layer in in_order(task.network):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
-    factors = learning_rate_factors(task.network, training)
-    optimizer = make_optimizer(training, training.epochs * len(task.batches(0)), factors)
+    optimizer = make_optimizer(training, training.epochs * len(task.batches(0)), task.factors, task.ema)
     task.network.compile(loss=loss, jit_compile=device.xla)
     task.trained.compile(optimizer, loss=loss, metrics=["accuracy"], jit_compile=device.xla)
     inputs, targets = task.validation

@@ -4,7 +4,7 @@ import keras
 
 from pipeline import models
 from pipeline.core import paths
-from pipeline.core.schema import Params
+from pipeline.core.schema import Params, Transfer
 from pipeline.data import splits
 from pipeline.layers.fast import accelerated, large_kernel
 from pipeline.layers.folding import folded
@@ -14,22 +14,20 @@ from pipeline.training.fit import Task
 from pipeline.training.trunk import cached, load_backbone, split, trunk
 
 
-def bfloat16_flags(name: str, params: Params) -> set[str]:
+def bfloat16_flags(name: str, settings: Transfer) -> set[str]:
     """None for depthwise convolutions of 3x3; those of 5x5 are matrix products in training, which gain from tiles."""
-    settings = params.models[name].trunk
-    _, upper = split(models.get(name).backbone(settings.resolution, None), settings.cut)
+    _, upper = split(models.get(name).backbone(settings.network.resolution, None), settings.network.cut)
     return device.TILES if any(large_kernel(layer) for layer in upper.layers) else set()
 
 
-def task(name: str, params: Params) -> Task:
+def task(name: str, settings: Transfer, params: Params) -> Task:
     """The trainable part of a pretrained architecture, on the activations that stage `trunk` cached."""
-    settings = params.models[name]
     _, labels = splits.load(paths.TRAIN)
     _, validation_labels = splits.load(paths.VALIDATION)
     views, validation = cached(paths.TRUNKS / name)
 
     def parts() -> tuple[keras.Model, keras.Model]:
-        lower, upper = split(load_backbone(name, params, settings.trunk.resolution), settings.trunk.cut)
+        lower, upper = split(load_backbone(name, settings.network.resolution), settings.network.cut)
         return lower, settled(upper)
 
     _, upper = parts()
@@ -47,7 +45,8 @@ def task(name: str, params: Params) -> Task:
     def batches(epoch: int) -> CachedViews:
         return CachedViews(views, labels, settings.training, params.seed, epoch)
 
-    return Task(trained, trained, batches, (validation[0].astype("float32"), one_hot(validation_labels)), finish)
+    targets = one_hot(validation_labels)
+    return Task(trained, trained, batches, (validation[0].astype("float32"), targets), {}, 0.0, finish)
 
 
 def settled(upper: keras.Model) -> keras.Model:

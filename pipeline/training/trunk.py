@@ -10,7 +10,6 @@ from pipeline import models
 from pipeline.core.errors import UserError
 from pipeline.core.files import checksum, read_json, replacing
 from pipeline.core.progress import Progress
-from pipeline.core.schema import Params
 from pipeline.data import manifest
 from pipeline.formats import hdf5
 from pipeline.layers.folding import folded
@@ -18,7 +17,7 @@ from pipeline.layers.folding import folded
 BATCH = 250  # images a forward pass
 
 
-def load_backbone(name: str, params: Params, resolution: int | None) -> keras.Model:
+def load_backbone(name: str, resolution: int | None) -> keras.Model:
     """The architecture's backbone with its ImageNet weights; with None, for pictures of any size.
 
     Raises UserError if the weights are not this network's.
