@@ -78,7 +78,7 @@ METRICS = (
     ),
     Metric("validation", "accuracy", "validation, %", "validation", "{accuracy:.2%}", RESULTS | SUMMARY),
     Metric("test", "top3", "top-3, %", "top-3, %", "{top3:.2%}", RESULTS | CARD),
-    Metric("test", "nll", "NLL", "NLL", "{nll:.3f}", RESULTS | SUMMARY | CARD),
+    Metric("test", "nll", "NLL", "NLL", "{nll:.3f}", RESULTS | CARD),
     Metric("test", "ece", "ECE", "ECE", "{ece:.4f}", RESULTS | SUMMARY | CARD),
     Metric("test", "macro_f1", "macro-F1", "macro-F1", "{macro_f1:.4f}", RESULTS | CARD, "f1"),
     Metric("cost", "parameters", "parameters", "parameters", "{parameters:,}", RESULTS | CARD),
