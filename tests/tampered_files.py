@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline.lineage.lock import Locked
+
 from pipeline.registry import versions
 from tests.tampering import (
     CNN,

@@ -18,7 +18,6 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
-from tools.screenshot import answered
 
 from pipeline.recovery import relocate
 from pipeline.registry import promotion, versions
@@ -26,6 +25,7 @@ from pipeline.tracking import logged_models, runs
 from tests import reading
 from tests.conftest import ROOT
 from tests.workspace import Workspace
+from tools.screenshot import answered
 
 SECTIONS = [section for page in reading.PAGES for section in reading.sections(page) if section.blocks]
 MODEL = "cifar10-classifier"

@@ -8,8 +8,8 @@ import pytest
 from mlflow.entities import Run
 from playwright.sync_api import expect
 
-from tools import screenshot
 from tests.browser import Visit
+from tools import screenshot
 
 MODEL = "cifar10-classifier"
 PATIENCE = 60_000  # ms for a page to show something

@@ -51,6 +51,19 @@ def mcnemar(
     return {"better": better, "worse": worse, "p": p}
 
 
+def interval(better: int, worse: int, count: int, confidence: float, resamples: int, seed: int) -> tuple[float, float]:
+    """Two-sided interval of the difference of two accuracies on the same `count` images, by the paired bootstrap.
+
+    `better`, `worse`: images that only the one has right, and only the other. Drawing images with replacement is
+    drawing how many of them are of either kind, or of neither.
+    """
+    shares = np.array([better, worse, count - better - worse]) / count
+    drawn = np.random.default_rng(seed).multinomial(count, shares, resamples)
+    outside = (1 - confidence) / 2
+    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / count, [outside, 1 - outside])
+    return float(low), float(high)
+
+
 def paired(candidates: dict[str, np.ndarray], labels: np.ndarray) -> pd.DataFrame:
     """`mcnemar`, two-sided, of each two candidates: a row a pair; `candidates`: probabilities (N, 10) by name."""
     rows = [

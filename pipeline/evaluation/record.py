@@ -65,7 +65,7 @@ def write(
     return scores
 
 
-def write_cost(name: str, seconds: float, **more: float) -> None:
+def write_cost(name: str, seconds: float, **more: float | str) -> None:
     """Write records/evaluate/NAME.json: `seconds` per 1,000 images, what the process has cost so far, and `more`."""
     cost = {"started": process.began(), "seconds_per_1000_images": seconds, "versions": process.versions()}
     write_json(paths.RECORDS / "evaluate" / f"{name}.json", cost | {"spent": process.spent()} | more)

@@ -8,7 +8,6 @@ import numpy as np
 from pipeline.core.schema import Export, Limits
 from pipeline.evaluation import metrics
 from pipeline.export import runtimes
-from pipeline.registry import gate
 
 THREADS = (1, 2)
 WARM_UP = 10  # images before those that are timed
@@ -57,7 +56,7 @@ def measure(path: Path, images: np.ndarray, expected: np.ndarray, labels: np.nda
     found = _probabilities(found, expected.shape[1])
     tested = metrics.mcnemar(found, expected, labels)
     better, worse, count = tested["better"], tested["worse"], len(labels)
-    low, high = gate.interval(better, worse, count, CONFIDENCE, RESAMPLES, seed=0)
+    low, high = metrics.interval(better, worse, count, CONFIDENCE, RESAMPLES, seed=0)
     return {
         "size_mb": _size(path),
         "agreement": float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),

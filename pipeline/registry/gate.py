@@ -68,7 +68,7 @@ def _compared(challenger: np.ndarray, champion: np.ndarray, labels: np.ndarray, 
     gained, lost = right & ~other, other & ~right
     tested, count = metrics.mcnemar(challenger, champion, labels, "greater"), len(labels)
     better, worse = tested["better"], tested["worse"]
-    low, high = interval(better, worse, count, gate.confidence, gate.resamples, seed)
+    low, high = metrics.interval(better, worse, count, gate.confidence, gate.resamples, seed)
     return {
         **tested,
         "difference": (better - worse) / count,
@@ -80,19 +80,6 @@ def _compared(challenger: np.ndarray, champion: np.ndarray, labels: np.ndarray, 
             if (labels == number).any()
         },
     }
-
-
-def interval(better: int, worse: int, count: int, confidence: float, resamples: int, seed: int) -> tuple[float, float]:
-    """Two-sided interval of the difference of two accuracies on the same `count` images, by the paired bootstrap.
-
-    `better`, `worse`: images that only the one has right, and only the other. Drawing images with replacement is
-    drawing how many of them are of either kind, or of neither.
-    """
-    shares = np.array([better, worse, count - better - worse]) / count
-    drawn = np.random.default_rng(seed).multinomial(count, shares, resamples)
-    outside = (1 - confidence) / 2
-    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / count, [outside, 1 - outside])
-    return float(low), float(high)
 
 
 def _bounded(gained: np.ndarray, lost: np.ndarray, confidence: float) -> dict[str, float]:

@@ -119,10 +119,8 @@ def edge(model: str, model_uri: str, description: str, tags: dict[str, str]) -> 
     """
     known = version_of(model, model_uri)
     with store.answering():
-        if known and GATE in known.tags:
-            version = str(known.version)
-        else:
-            version = register(model, model_uri, description, tags)
+        decided = known and GATE in known.tags
+        version = str(known.version) if decided else register(model, model_uri, description, tags)
         MlflowClient().set_registered_model_alias(model, EDGE, version)
     return version
 

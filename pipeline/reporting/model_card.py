@@ -62,7 +62,6 @@ def collect(name: str) -> dict[str, Any]:
     stages = read_yaml(LOCK)["stages"]
     stage = stages[paths.stage(name)]
     members = {member: network(member, stages[paths.stage(member)]) for member in weights}
-    origins = {member: of["weights"] for member, of in members.items()}
     report = pd.read_csv(paths.REPORTS / name / "report.csv")
     return {
         "facts": candidates.facts(name),

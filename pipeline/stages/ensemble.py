@@ -9,6 +9,7 @@ from pipeline.data import cifar10, splits
 from pipeline.evaluation import ensemble, metrics, record
 from pipeline.formats import keras_archive, keras_model
 from pipeline.layers import wrappers
+from pipeline.tracking import provenance
 
 NEEDED = 200_000_000  # bytes
 CHECKED = 500  # images
@@ -60,8 +61,8 @@ def main() -> None:
     metrics.paired(tests | {"ensemble": test}, labels).to_csv(tables / "paired.csv", index=False)
     metrics.helps(test, tests[best], labels, cifar10.CLASSES).to_csv(tables / "helps.csv", index=False)
     spent = [read_json(paths.RECORDS / "train" / f"{name}.json") for name in vote.weights]
-    costs = {key: sum(member[key] for member in spent) for key in COSTS}
-    record.write_cost("ensemble", record.seconds_per_1000(saved, images, batch_size), **costs)
+    made = provenance.git() | {"profile": params.profile} | {key: sum(member[key] for member in spent) for key in COSTS}
+    record.write_cost("ensemble", record.seconds_per_1000(saved, images, batch_size), **made)
     shares = ", ".join(f"{name} {weight:.2f}" for name, weight in vote.weights.items())
     print(f"ensemble of {shares}: test accuracy {scores['test']['accuracy']:.4f}")
     print(f"against {best} alone: {paired['better']} images better, {paired['worse']} worse, p {paired['p']:.1e}")

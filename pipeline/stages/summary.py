@@ -14,7 +14,7 @@ LIBRARIES = ("tensorflow", "keras", "numpy")  # a new version of one may give an
 
 
 def main() -> None:
-    environment.check()
+    environment.check(store=False)
     metrics = candidates.metrics()
     print(table(metrics))
     if note := outdated(metrics):

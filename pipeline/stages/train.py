@@ -65,6 +65,7 @@ def train(name: str, params: Params, weights: dict[str, str]) -> None:
             }
             write_json(paths.RECORDS / "train" / f"{name}.json", record)
             write_json(folder / "model.json", facts)
+            live.result(stage, facts["fingerprint"])
     best = trained.history["val_accuracy"].max()
     print(f"{name}: {facts['epochs']} epochs in {trained.seconds:.0f} s, validation accuracy {best:.4f}")
 

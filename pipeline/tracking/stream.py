@@ -46,6 +46,10 @@ class Stream:
         """Show a row of the history, unless the run has it: it was killed and goes on."""
         self.attempt(lambda: log_epochs(_active(), [row]))
 
+    def result(self, stage: str, fingerprint: str) -> None:
+        """Tag the run with the one before it that has the same model, if there is one: stage `track` shows that one."""
+        self.attempt(lambda: _repeats(stage, fingerprint))
+
 
 @contextlib.contextmanager
 def stream(name: str, tags: dict[str, str], params: dict[str, str], current: Attempt) -> Iterator[Stream]:
@@ -101,6 +105,12 @@ def _give_up(superseded: str | None) -> None:
         if run.info.status == runs.RUNNING:
             MlflowClient().set_tag(run.info.run_id, runs.ENDED, "killed, and superseded after a change")
             MlflowClient().set_terminated(run.info.run_id, runs.KILLED)
+
+
+def _repeats(stage: str, fingerprint: str) -> None:
+    known = runs.complete(stage, fingerprint)
+    if known is not None:
+        mlflow.set_tag("repeats", known.info.run_id)
 
 
 def _end(status: str, reason: str | None) -> None:
