@@ -51,7 +51,7 @@ def test_every_row_is_shown_somewhere_and_once():
 
 
 def test_a_row_more_is_in_the_table_without_another_edit(monkeypatch):
-    row = catalog.Metric("test", "brier", "Brier score", "Brier", "{brier:.3f}", catalog.RESULTS | catalog.TAGS)
+    row = catalog.Metric("test", "brier", "Brier score", "{brier:.3f}", catalog.RESULTS | catalog.TAGS)
     monkeypatch.setattr(catalog, "METRICS", (*catalog.METRICS, row))
     assert results.rows({"custom_cnn": {"test": {"brier": 0.1234}}})[0][-1] == "0.123"
     assert [found.tag for found in catalog.shown(catalog.TAGS)] == ["test_accuracy", "test_brier"]
