@@ -48,7 +48,7 @@ COSTS = {"train": ("train_seconds", "train_cpu_seconds"), "evaluate": ("seconds_
 def _with_costs(name: str, figures: dict[str, Any]) -> dict[str, Any]:
     if "skipped" in figures:
         return figures
-    costs = {}
+    costs: dict[str, float] = {}
     for stage, keys in COSTS.items():
         # The ensemble is not trained: its record has what its members cost.
         record = read_json(paths.RECORDS / ("evaluate" if name == "ensemble" else stage) / f"{name}.json", *keys)

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.core import params, paths
 from pipeline.core.errors import UserError, require_space
 from pipeline.core.files import replacing
+from pipeline.core.schema import Params
 
 OFFLINE = "CIFAR10_OFFLINE"  # 1: nothing is downloaded
 BACKEND, BACKENDS = "KERAS_BACKEND", ("tensorflow", "jax")
@@ -18,7 +19,7 @@ STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks
 MISSING = {"git": "install it first", "dvc": "activate the environment that make builds (`. .venv/bin/activate`)"}
 
 
-def check(store: bool = True) -> params.Params:
+def check(store: bool = True) -> Params:
     """Return the checked params. Raises UserError at the first thing that would stop the work later.
 
     `store`: whether the MLflow store must answer, too.
@@ -62,13 +63,13 @@ def _keep_lock() -> None:
             shutil.copyfile(lock, temporary)
 
 
-def check_model(store: bool = True) -> tuple[str, params.Params]:
+def check_model(store: bool = True) -> tuple[str, Params]:
     """Return the architecture that the command line names, and the checked params. Raises UserError as `check`."""
     checked = check(store)
     return _named(list(checked.models)), checked
 
 
-def check_candidate(store: bool = True) -> tuple[str, params.Params]:
+def check_candidate(store: bool = True) -> tuple[str, Params]:
     """Return the architecture or `ensemble` that the command line names, and the checked params."""
     checked = check(store)
     return _named([*checked.models, "ensemble"]), checked

@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import io
 import os
 import re
 import shutil
@@ -33,7 +34,8 @@ def run(command: Callable[[], None], interrupted: str = "run `dvc repro` to go o
     SIGTERM is turned into the same orderly interruption as Ctrl-C, so that a stopped job closes its MLflow run.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.stdout.reconfigure(line_buffering=True)  # lines reach a log when they are said
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # lines reach a log when they are said
     try:
         command()
         gc.freeze()  # or Python would walk through all of TensorFlow once more at its exit, for 1.7 s

@@ -30,7 +30,7 @@ def choose(probabilities: dict[str, np.ndarray], labels: np.ndarray, rounds: int
         losses = {
             name: calibration.nll((total + candidate) / size, labels) for name, candidate in probabilities.items()
         }
-        chosen.append(min(losses, key=losses.get))
+        chosen.append(min(losses, key=lambda name: losses[name]))
         total += probabilities[chosen[-1]]
     weights = {name: chosen.count(name) / rounds for name in probabilities if name in chosen}
     return Vote(weights, calibration.best_temperature(np.log(total / rounds + 1e-12), labels))

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ def wilson(correct: int, total: int) -> tuple[float, float]:
 
 def mcnemar(
     first: np.ndarray, second: np.ndarray, labels: np.ndarray, alternative: str = "two-sided"
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Exact paired test of two candidates' accuracies on the same images (McNemar, 1947, Psychometrika 12, 153).
 
     `first`, `second`: probabilities (N, 10). `alternative`: `greater` asks whether the first is better. Returns how

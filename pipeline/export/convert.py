@@ -8,10 +8,14 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.core.files import replacing
+
+if TYPE_CHECKING:
+    import keras  # its backend is chosen first
 
 SUFFIXES = {"litert": "tflite", "onnx": "onnx"}
 
@@ -38,7 +42,7 @@ class Unconverted(Exception):
     """A converter did not take the model; the message is its reason."""
 
 
-def convert(model, variant: Variant, path: Path, calibration: np.ndarray) -> None:
+def convert(model: "keras.Model", variant: Variant, path: Path, calibration: np.ndarray) -> None:
     """Write a served Keras model (uint8 images (N, 32, 32, 3) to probabilities (N, 10), float32) to a file.
 
     The file takes and gives the same as the model; a LiteRT file takes one image at a time. `calibration`: images uint8
@@ -56,7 +60,7 @@ def convert(model, variant: Variant, path: Path, calibration: np.ndarray) -> Non
         raise Unconverted(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from error
 
 
-def litert(model, precision: str, calibration: np.ndarray, batch: int = 1) -> bytes:
+def litert(model: "keras.Model", precision: str, calibration: np.ndarray, batch: int = 1) -> bytes:
     """The content of a LiteRT file that takes `batch` images at a time; see `convert`."""
     import tensorflow as tf
 

@@ -50,10 +50,10 @@ def measure(path: Path, images: np.ndarray, expected: np.ndarray, labels: np.nda
         for threads in THREADS:
             predict = runtimes.load(path, threads)
             latencies[f"latency_ms_{threads}_thread{'s' * (threads > 1)}"] = _latency(predict, images, timed)
-        found = [predict(images[index : index + 1]) for index in range(len(images))]
+        answers = [predict(images[index : index + 1]) for index in range(len(images))]
     except Exception as error:  # the runtimes have no class of their own for what they do not take
         raise Refused(f"the runtime refuses it: {' '.join(str(error).split())[:200]}") from error
-    found = _probabilities(found, expected.shape[1])
+    found = _probabilities(answers, expected.shape[1])
     tested = metrics.mcnemar(found, expected, labels)
     better, worse, count = tested["better"], tested["worse"], len(labels)
     low, high = metrics.interval(better, worse, count, CONFIDENCE, RESAMPLES, seed=0)
@@ -70,8 +70,18 @@ def measure(path: Path, images: np.ndarray, expected: np.ndarray, labels: np.nda
     }
 
 
-FIGURES = ("size_mb", "agreement", "accuracy", "keras_accuracy", "accuracy_drop", "drop_low", "drop_high")
-FIGURES += ("latency_ms_1_thread", "latency_ms_2_threads", "images")
+FIGURES = (
+    "size_mb",
+    "agreement",
+    "accuracy",
+    "keras_accuracy",
+    "accuracy_drop",
+    "drop_low",
+    "drop_high",
+    "latency_ms_1_thread",
+    "latency_ms_2_threads",
+    "images",
+)
 
 
 def outside(figures: dict[str, float], limits: Limits) -> list[str]:

@@ -65,7 +65,7 @@ class _Shared:
     said to be the same differ, since Keras would take the first for both.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._first: dict[object, dict] = {}
         self._numbers: dict[object, int] = {}
 

@@ -27,7 +27,11 @@ def save(model: keras.Model, path: Path) -> None:
             metadata = json.loads(archive.read(METADATA)) | {SAVED: "1980-01-01@00:00:00"}
             weights = archive.read(WEIGHTS)
         with zipfile.ZipFile(temporary, "w") as archive:
-            members = {METADATA: json.dumps(metadata), CONFIG: json.dumps(config), WEIGHTS: weights}
+            members: dict[str, str | bytes] = {
+                METADATA: json.dumps(metadata),
+                CONFIG: json.dumps(config),
+                WEIGHTS: weights,
+            }
             for name, content in members.items():
                 archive.writestr(zipfile.ZipInfo(name, DATE), content)
 

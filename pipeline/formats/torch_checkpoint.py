@@ -9,7 +9,7 @@ import collections
 import pickle
 import pickletools
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -19,8 +19,8 @@ MAGIC = 119547037146038801333356
 MEMO = 1_000_000  # objects that a pickle may refer to by number: a thousand times what a network needs
 DTYPES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8"}
 # What Python's unpickler and the code below raise on bytes that are not a checkpoint.
-_MALFORMED = (pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError)
-_MALFORMED += (ArithmeticError, MemoryError)
+_MALFORMED: tuple[type[Exception], ...] = (pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError)
+_MALFORMED += (AttributeError, ArithmeticError, MemoryError)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -58,7 +58,7 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(file)
         self.storages: dict[str, np.ndarray] = {}
 
-    def find_class(self, module: str, name: str):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return collections.OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -79,12 +79,12 @@ def _look_through(file: BinaryIO) -> None:
     """
     start = file.tell()
     for operation, number, _ in pickletools.genops(file):
-        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and number > MEMO:
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and number is not None and number > MEMO:
             raise ValueError(f"its memo would have {number} entries")
     file.seek(start)
 
 
-def _tensor(storage: np.ndarray, offset: int, shape: tuple, strides: tuple, *_) -> np.ndarray:
+def _tensor(storage: np.ndarray, offset: int, shape: tuple, strides: tuple, *_: Any) -> np.ndarray:
     """A view of its storage, which is filled later."""
     steps = tuple(stride * storage.itemsize for stride in strides)
     reach = offset + 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))

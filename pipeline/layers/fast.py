@@ -1,5 +1,7 @@
 """Layers that compute what stock ones do, but are trained much faster on a CPU. A saved model has the stock ones."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -15,7 +17,7 @@ class FusedNormalization(keras.layers.BatchNormalization):
     With the other backends, whose compiler fuses the ten, and in inference it is the stock layer.
     """
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: keras.KerasTensor, training: bool | None = None, mask: Any = None) -> keras.KerasTensor:
         """Maps (N, height, width, channels) to the same, normalised; statistics and sums are float32."""
         if not training or not self.trainable or keras.backend.backend() != "tensorflow":
             return super().call(inputs, training=training, mask=mask)
@@ -45,7 +47,7 @@ class MatrixDepthwise(keras.layers.DepthwiseConv2D):
     On a map of a few pixels, a channel's convolution is a small matrix from its pixels to those of its output.
     """
 
-    def call(self, inputs):
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Maps (N, side, side, channels) to maps (N, side', side', channels), in the dtype of the policy."""
         side, channels = inputs.shape[1], inputs.shape[3]
         chosen = taps(side, self.kernel_size[0], self.strides[0], self.padding)

@@ -1,6 +1,7 @@
 """Batch normalisation folded into the convolutions before it (arXiv:1712.05877, section 3.2)."""
 
 from collections import Counter
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,7 +21,7 @@ def folded(model: keras.Model) -> keras.Model:
         bias = {"use_bias": True} if layer.name in pairs else {}
         return type(layer).from_config(layer.get_config() | bias)
 
-    def called(layer: keras.layers.Layer, *args, **kwargs):
+    def called(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
         return args[0] if layer.name in gone else layer(*args, **kwargs)
 
     copy = keras.models.clone_model(model, clone_function=copied, call_function=called)

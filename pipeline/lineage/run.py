@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import mlflow
@@ -102,7 +102,7 @@ def volatile() -> set[str]:
     return found
 
 
-def _same(stored: dict[str, object], expected: dict[str, object], link: str, where: Callable[[str], str]) -> None:
+def _same(stored: Mapping[str, object], expected: Mapping[str, object], link: str, where: Callable[[str], str]) -> None:
     for key, value in expected.items():
         if stored.get(key) != value:
             raise Broken(f"{link} {key}", f"{stored.get(key)} in the store, {value} in {where(key)}")

@@ -19,10 +19,8 @@ def restore(params: Params, experiment: str) -> Iterator[str]:
 
     Raises UserError if a file is damaged, or is not the one that its stage described.
     """
-    for name in candidates.names():
+    for name in candidates.trained():
         shown = view.of(name)
-        if shown is None:
-            continue
         known = runs.complete(shown.stage, shown.fingerprint)
         run = upload.upload(shown, experiment, force=True)
         yield f"{name}: run {run.info.run_id} {'is there' if known else 'restored'}"

@@ -40,7 +40,7 @@ def challenge(winner: str, figures: dict[str, Any], scores: dict[str, float], pa
         write_card(winner, model, decision, promotion.CHAMPION)
     else:
         if reigns:  # the edge model, say
-            decision = versions.BY_HAND
+            decision = dict(versions.BY_HAND)
         else:
             decision = compare(contender(winner, run, figures["cost"]), run, champion, len(scores), params)
         promoted = decision["promote"]

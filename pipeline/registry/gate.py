@@ -4,6 +4,7 @@ Pure: probabilities and costs in, a decision out.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm
@@ -39,7 +40,7 @@ def decide(
         _at_most("size_mb", challenger.size_mb, gate.size_limit_mb),
         _at_most("seconds_per_1000_images", challenger.seconds_per_1000_images, gate.latency_limit),
     ]
-    evidence = {"images": len(labels), "challenger": _figures(challenger, labels)}
+    evidence: dict[str, Any] = {"images": len(labels), "challenger": _figures(challenger, labels)}
     if champion:
         evidence |= {"champion": _figures(champion, labels), "rivals": rivals}
         evidence |= _compared(challenger.probabilities, champion.probabilities, labels, gate, seed)
@@ -58,7 +59,9 @@ def incomparable(why: str) -> dict:
     return {"promote": False, "reason": f"not comparable with the champion: {why}", "checks": [], "evidence": {}}
 
 
-def _compared(challenger: np.ndarray, champion: np.ndarray, labels: np.ndarray, gate: Gate, seed: int) -> dict:
+def _compared(
+    challenger: np.ndarray, champion: np.ndarray, labels: np.ndarray, gate: Gate, seed: int
+) -> dict[str, Any]:
     """McNemar's counts and p; the difference of the accuracies with its interval; those of each class, with a bound.
 
     A class's bound is one-sided, `gate.confidence`, from the normal approximation for paired proportions (Fleiss,

@@ -96,7 +96,7 @@ def previous(seen: list[dict]) -> str | None:
 
 def _reigns(seen: list[dict]) -> list[str]:
     """Champions, the present one last; what was rolled back is left out."""
-    reigns = []
+    reigns: list[str] = []
     for entry in seen:
         if entry["action"] == "refuse":
             continue

@@ -24,7 +24,12 @@ DECISION = "promotion.json"  # artifact of a version's run: what the gate decide
 OWN = ("candidate", runs.FINGERPRINT)
 EVIDENCE, GATE = "evidence", "gate"
 SCORES = ("validation_", "test_")  # begin of tags that are figures
-BY_HAND = {"promote": True, "reason": "was promoted by hand", "checks": [], "evidence": {}}  # evidence of no gate
+BY_HAND: dict[str, Any] = {
+    "promote": True,
+    "reason": "was promoted by hand",
+    "checks": [],
+    "evidence": {},
+}  # evidence of no gate
 DESCRIPTION = "CIFAR-10: uint8 images (N, 32, 32, 3) to probabilities (N, 10)"
 warnings.filterwarnings("ignore", message=".*[Mm]odel registry stages.*")  # kept in step with the alias, on purpose
 
@@ -119,8 +124,10 @@ def edge(model: str, model_uri: str, description: str, tags: dict[str, str]) -> 
     """
     known = version_of(model, model_uri)
     with store.answering():
-        decided = known and GATE in known.tags
-        version = str(known.version) if decided else register(model, model_uri, description, tags)
+        if known is None or GATE not in known.tags:
+            version = register(model, model_uri, description, tags)
+        else:
+            version = str(known.version)
         MlflowClient().set_registered_model_alias(model, EDGE, version)
     return version
 

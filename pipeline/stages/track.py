@@ -1,12 +1,12 @@
 """Stage `track@ARCH`, and of the ensemble: brings MLflow into line with what the files say of a candidate."""
 
-from pipeline.core import environment, errors, paths
-from pipeline.core.files import read_json, write_json
+from pipeline.core import candidates, environment, errors, paths
+from pipeline.core.files import write_json
 
 
 def main() -> None:
     name, params = environment.check_candidate()
-    facts = read_json(paths.candidate(name) / "model.json")
+    facts = candidates.facts(name)
     if facts["status"] == "skipped":
         write_json(paths.RUNS / f"{name}.json", {"skipped": facts["reason"]})
         print(f"{name}: skipped: {facts['reason']}")

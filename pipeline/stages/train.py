@@ -1,5 +1,7 @@
 """Stage `train@ARCH`: trains one architecture, and saves the model that will be served. MLflow shows the epochs."""
 
+from typing import Any
+
 from pipeline.core import environment, errors, paths, process
 from pipeline.core.files import fresh_folder, read_json, replacing, write_array, write_json
 from pipeline.core.schema import Params
@@ -34,7 +36,7 @@ def train(name: str, params: Params, weights: dict[str, str]) -> None:
 
     folder, stage = paths.MODELS / name, paths.stage(name)
     used = methods.prepare(name, params)
-    record = provenance.git() | {"started": process.began(), "profile": params.profile}
+    record: dict[str, Any] = provenance.git() | {"started": process.began(), "profile": params.profile}
     record |= {"device": used.name, "precision": used.precision}
     with attempts.attempt(stage, str(used)) as current:
         shown = {"dvc.stage": stage} | {key: record[key] for key in view.RECORDED}
@@ -45,7 +47,7 @@ def train(name: str, params: Params, weights: dict[str, str]) -> None:
             write_array(folder / "validation.npy", trained.validation)
             with replacing(paths.HISTORY / f"{name}.csv") as temporary:
                 trained.history.drop(columns="seconds").to_csv(temporary, index=False)
-            facts = {
+            facts: dict[str, Any] = {
                 "status": "trained",
                 "epochs": len(trained.history),
                 "parameters": trained.model.count_params(),

@@ -128,7 +128,7 @@ def fetch_served(version: ModelVersion, folder: Path) -> Path:
         if (fetched / KERAS).is_file():
             return fetched
     except UserError as error:
-        why = error
+        why = str(error)
     name, number = version.name, version.version
     raise UserError(
         f"{name} version {number} gives no Keras file: `pipeline lineage {number}` says what is wrong ({why})"

@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.core.errors import UserError
-from pipeline.tracking import runs, store
+from pipeline.tracking import runs
 from pipeline.tracking.attempts import Attempt
 
 # Each metric of an epoch, and its column in the history; epoch_seconds is not in it, and is only streamed.
@@ -39,8 +39,10 @@ class Stream:
             request()
         except (UserError, MlflowException, SQLAlchemyError, OSError) as error:
             self._works = False
-            reason = error if isinstance(error, UserError) else store.failed(error)
-            print(f"warning: {reason}: training goes on, and stage `track` logs it later", file=sys.stderr)
+            os.environ[MLFLOW_HTTP_REQUEST_MAX_RETRIES.name] = "0"  # of what MLflow tries on its own when it ends
+            uri = mlflow.get_tracking_uri()
+            reason = " ".join(str(error).split())[:120]
+            print(f"warning: {uri} failed: training goes on, `dvc repro` logs it later ({reason} ...)", file=sys.stderr)
 
     def epoch(self, row: dict[str, float]) -> None:
         """Show a row of the history, unless the run has it: it was killed and goes on."""

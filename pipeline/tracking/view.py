@@ -11,7 +11,7 @@ from typing import Any
 from mlflow.data.http_dataset_source import HTTPDatasetSource
 from mlflow.data.numpy_dataset import NumpyDataset, from_numpy
 
-from pipeline.core import paths
+from pipeline.core import candidates, paths
 from pipeline.core.errors import UserError
 from pipeline.core.files import checksum, read_json
 from pipeline.data import splits
@@ -50,15 +50,12 @@ class View:
             yield from_numpy(splits.images(folder), SOURCE, targets=labels, name=f"cifar10-{folder.name}"), role
 
 
-def of(name: str) -> View | None:
-    """Return what the files say of a candidate; None if it was skipped.
+def of(name: str) -> View:
+    """Return what the files say of a candidate that was not skipped.
 
     Raises UserError if the model is not the one that its stage described, or dvc.lock does not know the stage.
     """
-    folder, stage = paths.candidate(name), paths.stage(name)
-    facts = read_json(folder / "model.json")
-    if facts["status"] == "skipped":
-        return None
+    folder, stage, facts = paths.candidate(name), paths.stage(name), candidates.facts(name)
     if keras_archive.fingerprint(folder / "model.keras") != facts["fingerprint"]:
         raise UserError(f"{folder}/model.keras is not the model of its model.json: `dvc checkout` brings it back")
     made_of = provenance.recorded(stage)
