@@ -11,7 +11,7 @@ from keras import ops
 
 
 class Augment(keras.layers.Layer):
-    """Holds the images; a batch of drawn changes in, float32 pictures (B, side, side, 3) in 0 to 255 out."""
+    """Holds the images; maps a batch of drawn changes to float32 pictures (B, side, side, 3) in 0 to 255."""
 
     def __init__(self, images: np.ndarray):
         """`images`: uint8 (N, 32, 32, 3)."""

@@ -20,12 +20,12 @@ BATCH, REESTIMATED = 256, 20  # images a forward pass, batches that the normalis
 
 
 def bfloat16_flags(name: str, settings: Finetune) -> set[str]:
-    """None: it was not measured."""
+    """Return no flags: bfloat16 was not measured for this method."""
     return set()
 
 
 def task(name: str, settings: Finetune, params: Params) -> Task:
-    """The whole of a pretrained architecture, on the train images, with a classifier that fits its features."""
+    """Return the training of a whole pretrained architecture; its classifier starts as a fit to its features."""
     resolution = settings.network.resolution
     images, labels = splits.load(paths.TRAIN)
     validation_images, validation_labels = splits.load(paths.VALIDATION)
@@ -55,7 +55,7 @@ def task(name: str, settings: Finetune, params: Params) -> Task:
 
 
 def start_classifier(whole: keras.Model, side: int, images: np.ndarray, labels: np.ndarray) -> None:
-    """Give the classifier of `whole` the ridge regression on its features of the images at `side` pixels.
+    """Set the classifier of `whole` to the ridge regression on its features of the images at `side` pixels.
 
     `images`: uint8 (N, 32, 32, 3). `labels`: (N,). The logits are scaled to have the lowest negative log-likelihood.
     """
@@ -70,9 +70,9 @@ def start_classifier(whole: keras.Model, side: int, images: np.ndarray, labels: 
 
 
 def reestimate(network: keras.Model, images: np.ndarray, seed: int) -> None:
-    """Take the normalisations' statistics anew from training images that nothing was done to (arXiv:1803.05407, 3.2).
+    """Compute the normalisations' statistics again on unaugmented training images (arXiv:1803.05407, 3.2).
 
-    After training they are behind, since the weights moved, or were replaced by their averages.
+    After training they are outdated: the weights have moved, or are replaced by their averages.
     """
     layers = [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     dropouts = [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.Dropout)]

@@ -1,6 +1,6 @@
-"""How an architecture is trained: the one place that chooses, and what all ways have in common.
+"""How an architecture is trained: the method is chosen here, and what all methods share is done here.
 
-A method is a module with `task(name, settings, params)`, what `fit` is to do, and `bfloat16_flags(name, settings)`, the
+A method is a module with `task(name, settings, params)`, the work for `fit`, and `bfloat16_flags(name, settings)`, the
 flags of the CPUs on which bfloat16 was measured faster for it.
 """
 
@@ -24,12 +24,12 @@ from pipeline.training import device, finetune, fit, scratch, transfer
 
 @dataclass(frozen=True)
 class Trained:
-    """What training an architecture gave."""
+    """The result of training an architecture."""
 
     model: keras.Model  # to be served: uint8 images (N, 32, 32, 3) to calibrated probabilities (N, 10)
     validation: np.ndarray  # its probabilities for the validation images, float32 (N, 10)
     temperature: float
-    history: pd.DataFrame  # as `training.fit` returns it
+    history: pd.DataFrame  # as `fit.fit` returns it
     seconds: float  # wall-clock, of loading and training
     gpus: int  # that shared each batch
 
@@ -45,7 +45,7 @@ def prepare(name: str, params: Params) -> device.Device:
 
 
 def task(name: str, params: Params) -> fit.Task:
-    """Return what there is to train of an architecture."""
+    """Return the training of an architecture."""
     model = params.models[name]
     return METHODS[model.method].task(name, model, params)
 
@@ -53,7 +53,7 @@ def task(name: str, params: Params) -> fit.Task:
 def train(
     name: str, params: Params, used: device.Device, on_epoch: Callable[[dict], None], state: Path | None = None
 ) -> Trained:
-    """Train an architecture; validation chooses epoch and temperature. `on_epoch` and `state`: see `training.fit`."""
+    """Train an architecture; validation chooses epoch and temperature. `on_epoch` and `state`: see `fit.fit`."""
     settings = params.models[name].training
     began = time.perf_counter()
     with device.spread(used, settings.batch_size) as shared:

@@ -15,12 +15,12 @@ from pipeline.training.optimizer import learning_rate_factors
 
 
 def bfloat16_flags(name: str, settings: Scratch) -> set[str]:
-    """Those of any CPU that multiplies it."""
+    """Return the flags of every CPU that multiplies bfloat16."""
     return device.BFLOAT16
 
 
 def task(name: str, settings: Scratch, params: Params) -> Task:
-    """The whole network of an architecture, on the train images."""
+    """Return the training of an architecture's whole network on the train images."""
     images, labels = splits.load(paths.TRAIN)
     validation_images, validation_labels = splits.load(paths.VALIDATION)
     build = models.get(name).build
