@@ -28,7 +28,7 @@ smoke: $(INSTALLED) ## the whole graph on 2,000 training and 1,000 test images, 
 	python -m tools.smoke
 
 test: $(INSTALLED) ## run the tests but the slow ones
-	python -m pytest $(WORKERS) -m 'not slow'
+	python -m pytest $(WORKERS)
 
 slow: $(INSTALLED) ## run the slow tests: every command of README and docs, JAX, Ctrl-C in a training
 	python -m pytest $(WORKERS) -m slow
@@ -56,10 +56,8 @@ audit: $(INSTALLED) ## look the dependencies up among the known vulnerabilities 
 	$(ENVIRONMENT)-lock/bin/pip install --quiet pip-audit
 	$(ENVIRONMENT)-lock/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
 
-ui: $(INSTALLED) ## MLflow's pages on http://127.0.0.1:5000
-	@case "$$MLFLOW_TRACKING_URI" in http*) echo "MLflow: $$MLFLOW_TRACKING_URI"; exit 0 ;; esac; \
-	echo "MLflow: http://127.0.0.1:$${PORT:-5000}"; \
-	exec mlflow ui --workers 1 --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db}
+ui: $(INSTALLED) ## MLflow's pages on http://127.0.0.1:5000, and where the runs and the model are on them
+	@exec python -m tools.ui
 
 serve: $(INSTALLED) ## the Production model over HTTP, and a page to try it, on http://127.0.0.1:5001
 	@exec pipeline serve --port $${PORT:-5001}

@@ -46,10 +46,8 @@ def main() -> list[dict]:
 
 def litert(model, pictures: np.ndarray):
     """A function that predicts the pictures in LiteRT, float32, on all cores."""
-    with convert.quiet():
-        content = convert.litert(model, "float32", pictures[:0], len(pictures))
-        predict = runtimes.litert(content, common.cores())
-    return functools.partial(predict, pictures)
+    content = convert.litert(model, "float32", pictures[:0], len(pictures))
+    return functools.partial(runtimes.litert(content, common.cores()), pictures)
 
 
 def timed(predict) -> float:

@@ -1,8 +1,10 @@
 """`pipeline COMMAND`: what people do besides `dvc repro`. A command is a module of pipeline/cli."""
 
 import importlib
+import io
 import pkgutil
 import sys
+from typing import Any
 
 import click
 
@@ -15,17 +17,14 @@ INTERRUPTED = "run the command again"
 class Commands(click.Group):
     """Finds a command's module by its name, and imports it when it is asked for."""
 
-    context_class = terminal.Context
-
-    def __init__(self, **settings):
-        names = [module.name for module in pkgutil.iter_modules(cli.__path__)]
-        super().__init__(commands=dict.fromkeys(names), **settings)
+    def __init__(self, **settings: Any):
+        modules: dict[str, Any] = dict.fromkeys(module.name for module in pkgutil.iter_modules(cli.__path__))
+        super().__init__(commands=modules, **settings)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.commands:
             return None
-        command = importlib.import_module(f"{cli.__name__}.{name}").command
-        command.context_class = terminal.Context
+        command: click.Command = importlib.import_module(f"{cli.__name__}.{name}").command
         return command
 
 
@@ -55,7 +54,8 @@ def main() -> None:
 
 def entry() -> None:
     """The program `pipeline`."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
     errors.run(_run, interrupted=INTERRUPTED)
 
 
@@ -66,7 +66,9 @@ def _run() -> None:
         error.show()
         sys.exit(error.exit_code)
     except click.UsageError as error:
-        click.echo(terminal.usage_error(error), err=True, color=terminal.color())
+        where = error.ctx.command_path if error.ctx else "pipeline"
+        message = f"{click.style('error:', fg='red')} {' '.join(error.format_message().split())} (`{where} --help`)"
+        click.echo(message, err=True, color=terminal.color())
         sys.exit(error.exit_code)
     except click.Abort:  # Ctrl-C, of which click makes an error like others
         raise KeyboardInterrupt from None

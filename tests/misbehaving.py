@@ -103,13 +103,6 @@ def dripping(handler: Handler) -> None:
         handler.wfile.write(b"x")
 
 
-def dripping_headers(handler: Handler) -> None:
-    """The answer itself drop by drop."""
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Drops: ")
-    while not handler.server.over.wait(0.05):
-        handler.wfile.write(b"x")
-
-
 def endless(handler: Handler) -> None:
     handler.send_response(200)
     handler.end_headers()

@@ -7,6 +7,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import networkx
+
 from pipeline.core import errors, paths
 from pipeline.core.files import replacing
 
@@ -40,33 +42,20 @@ def insert(readme: Path, what: str, text: str) -> bool:
 
 
 def dag() -> str:
-    """The stages and the arrows between them, in the language of Graphviz, as DVC knows them."""
-    result = subprocess.run(["dvc", "dag", "--dot"], capture_output=True, text=True)
+    """Return the stages and the arrows between them in Mermaid's language, a foreach stage once, as DVC knows them."""
+    result = subprocess.run(["dvc", "dag", "--mermaid", "--collapse-foreach-matrix"], capture_output=True, text=True)
     if result.returncode:
         raise errors.UserError(f"`dvc dag` fails: {result.stderr.strip()}")
     return result.stdout
 
 
-def drawing(dot: str) -> str:
-    """The graph for Mermaid: a foreach stage once, in a double frame, and no arrow that a longer way implies."""
-    stages = list(dict.fromkeys(re.findall(r'^"([^"]+)";', dot, re.MULTILINE)))
-    arrows = {tuple(map(_group, arrow)) for arrow in re.findall(r'^"([^"]+)" -> "([^"]+)";', dot, re.MULTILINE)}
-    groups = {_group(stage): "@" in stage for stage in stages}
-    after = {group: {end for begin, end in arrows if begin == group} for group in groups}
-    lines = [f'{group}[["{group}"]]' if several else f'{group}["{group}"]' for group, several in groups.items()]
-    for group, following in after.items():
-        implied = set().union(*(_reached(end, after) for end in following))
-        lines += [f"{group} --> {end}" for end in groups if end in following - implied]
-    return "\n".join(["```mermaid", "flowchart TD", *(f"    {line}" for line in lines), "```", ""])
-
-
-def _group(stage: str) -> str:
-    return stage.partition("@")[0]
-
-
-def _reached(stage: str, after: dict[str, set[str]]) -> set[str]:
-    """All stages that come after a stage."""
-    return after[stage].union(*(_reached(end, after) for end in after[stage]))
+def drawing(mermaid: str) -> str:
+    """Return the graph as Markdown, without the arrows that a longer way implies."""
+    arrow = re.compile(r"\s(node\d+)-->(node\d+)")
+    kept = networkx.transitive_reduction(networkx.DiGraph(arrow.findall(mermaid))).edges
+    lines = mermaid.rstrip().splitlines()
+    shown = [line for line in lines if not (found := arrow.match(line)) or found.groups() in kept]
+    return "\n".join(["```mermaid", *shown, "```", ""])
 
 
 if __name__ == "__main__":

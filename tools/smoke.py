@@ -24,7 +24,7 @@ def main() -> None:
     for variable in (sources.ENVIRONMENT, weights.ENVIRONMENT):
         if variable in variables:
             variables[variable] = str(Path(variables[variable]).resolve())
-    sys.exit(subprocess.run(["dvc", "repro"], cwd=WORKSPACE, env=variables).returncode)
+    sys.exit(subprocess.run(["dvc", "repro"], cwd=WORKSPACE, env=variables, stderr=sys.stderr).returncode)
 
 
 def make_workspace(folder: Path) -> None:

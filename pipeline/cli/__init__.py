@@ -4,7 +4,6 @@ A command imports what it needs when it runs: MLflow and TensorFlow take seconds
 """
 
 import logging
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,6 @@ def connected() -> "Params":
     from pipeline.core import environment
 
     params = environment.check()
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # where a program reads JSON
     from pipeline.tracking import store
 
     logging.getLogger("mlflow.store.db.utils").disabled = True  # it prints a traceback of what is told in a line, too

@@ -1,14 +1,15 @@
 import click
+from click.shell_completion import CompletionItem
 
 from pipeline.cli import MARKS, as_json, completing, connected
 
 
-def _subjects(*incomplete) -> list:
+def _subjects(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Completes a subject; runs and versions would have to be asked for."""
     from pipeline.core.params import architectures
 
     stages = [f"{stage}@{name}" for stage in ("train", "evaluate") for name in architectures()]
-    return completing(*MARKS, "dvc.lock", "ensemble", *stages)(*incomplete)
+    return completing(*MARKS, "dvc.lock", "ensemble", *stages)(context, parameter, incomplete)
 
 
 @click.command

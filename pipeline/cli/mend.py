@@ -16,6 +16,7 @@ def command() -> None:
 
     from pipeline.core import errors, paths
     from pipeline.recovery import mend
+    from pipeline.tracking.provenance import LOCK
 
     if not Path("dvc.yaml").exists():
         raise errors.UserError("dvc.yaml not found: run from the repository's root")
@@ -24,4 +25,4 @@ def command() -> None:
     if mend.store(paths.shared(paths.STORE)):
         click.echo(f"{paths.STORE}/mlflow.db was begun and never used, and is deleted")
     if mend.lock():
-        click.echo(f"{mend.LOCK} was damaged: it is what it was when the last stage began")
+        click.echo(f"{LOCK} was damaged: it is what it was when the last stage began")

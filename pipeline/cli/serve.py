@@ -1,3 +1,5 @@
+from typing import Any
+
 import click
 
 from pipeline.cli import MARKS, completing, connected
@@ -41,9 +43,12 @@ def command(address: str, host: str, port: int) -> None:
     version = versions.resolve(params.registry.model, address)
     url = f"http://{host}:{bound.getsockname()[1]}"
 
-    def load() -> tuple:
+    def load() -> Any:
+        from pipeline.formats import keras_model  # imports Keras while the server answers already
+
         with tempfile.TemporaryDirectory() as folder:
-            return logged_models.scoring(logged_models.fetch_served(version, Path(folder)))
+            fetched = logged_models.fetch_served(version, Path(folder))
+            return keras_model.load(fetched / logged_models.KERAS)  # not by the module that MLmodel names
 
     click.echo(f"{version.name} version {version.version} ({address})")
     click.echo(f"page:  {url}/")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.core import paths
+from pipeline.core import paths, quiet
 
 LONGEST = 2000  # characters of a message
 PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s@]+@")  # in an address
@@ -31,8 +31,10 @@ class UserError(Exception):
 def run(command: Callable[[], None], interrupted: str = "run `dvc repro` to go on") -> None:
     """Run a command and exit: 0, 1 after one line on stderr, or 130 after Ctrl-C, whose line ends with `interrupted`.
 
-    SIGTERM is turned into the same orderly interruption as Ctrl-C, so that a stopped job closes its MLflow run.
+    Notices of libraries are left out of what it prints (core/quiet.py). SIGTERM is turned into the same orderly
+    interruption as Ctrl-C, so that a stopped job closes its MLflow run.
     """
+    quiet.silence()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # lines reach a log when they are said

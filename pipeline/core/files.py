@@ -1,7 +1,6 @@
 """Files, read and written: whole or not at all, under a temporary name first; their checksums; and locks."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import shutil
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from ruamel.yaml import YAML
 
 from pipeline.core.errors import UserError
@@ -29,13 +29,10 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """Within the block no other process is in a block of the same lock, a file; it waits for its turn."""
+def alone(lock: Path) -> FileLock:
+    """Return a context: within it no other process is in one of the same lock, a file. It waits for its turn."""
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return FileLock(lock)
 
 
 def fresh_folder(path: Path) -> Path:

@@ -8,8 +8,8 @@ from tqdm import tqdm
 
 
 def verbosity() -> int:
-    """Keras' `verbose`: 1, a bar, on a terminal; 2, a line an epoch, in a log."""
-    return 1 if sys.stdout.isatty() else 2
+    """Return Keras' `verbose`: 1, a bar, on a terminal; 0, nothing, in a log."""
+    return 1 if sys.stdout.isatty() else 0
 
 
 class Progress(tqdm):
@@ -23,12 +23,13 @@ class Progress(tqdm):
         super().__init__(
             desc=name, total=total, initial=start, unit=unit, unit_scale=True, file=self._file, disable=None
         )
-        self._name, self._whole, self._done, self._said, self._start = name, total, start, start, start
+        self._name, self._whole, self._start = name, total, start
+        self._done = self._said = float(start)
         self._began = time.perf_counter()
 
-    def update(self, n: int = 1) -> None:
+    def update(self, n: float | None = 1) -> None:
         super().update(n)
-        self._done += n
+        self._done += n or 0
         if not self.disable or not self._whole or self._done - self._said < self._whole / 10:
             return
         self._said = self._done

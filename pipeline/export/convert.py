@@ -1,11 +1,7 @@
 """A Keras model as files for small devices: LiteRT in three number formats, and ONNX."""
 
-import contextlib
-import os
-import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +45,7 @@ def convert(model: "keras.Model", variant: Variant, path: Path, calibration: np.
     (N, 32, 32, 3) that int8's ranges are measured on. Keras' backend must be TensorFlow. Raises Unconverted.
     """
     try:
-        with quiet(), warnings.catch_warnings(action="ignore"), replacing(path) as temporary:
+        with warnings.catch_warnings(action="ignore"), replacing(path) as temporary:
             if variant.format == "onnx":
                 model.export(str(temporary), format="onnx", verbose=False, input_signature=_signature(None))
             else:
@@ -92,25 +88,3 @@ def _signature(batch: int | None) -> list:
     import keras
 
     return [keras.InputSpec(shape=(batch, 32, 32, 3), dtype="uint8", name="images")]
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Within the block, what the process writes to standard output and standard error is dropped.
-
-    Converters and runtimes, their C++ as well, write there about what is in order.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    kept = [os.dup(number) for number in (1, 2)]
-    try:
-        with Path(os.devnull).open("w") as sink:
-            for number in (1, 2):
-                os.dup2(sink.fileno(), number)
-            yield
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        for number, descriptor in zip((1, 2), kept, strict=True):
-            os.dup2(descriptor, number)
-            os.close(descriptor)

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.export.convert import quiet
-
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
@@ -15,8 +13,7 @@ def load(path: Path, threads: int) -> Predict:
 
     Raises whatever the runtime does if it refuses the file, then or at a prediction: neither has a class for it.
     """
-    with quiet():
-        return _onnx(path, threads) if path.suffix == ".onnx" else litert(path.read_bytes(), threads)
+    return _onnx(path, threads) if path.suffix == ".onnx" else litert(path.read_bytes(), threads)
 
 
 def litert(content: bytes, threads: int) -> Predict:

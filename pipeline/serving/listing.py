@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 from tqdm import tqdm
@@ -71,7 +71,7 @@ def json_array(predictions: Iterable[Prediction], top: int) -> Iterator[str]:
     """An array of objects, one a line: file, class, probability, probabilities by class (the best first); or error."""
     begin = "["
     for prediction in predictions:
-        entry = {"file": str(prediction.path)}
+        entry: dict[str, Any] = {"file": str(prediction.path)}
         if prediction.reason is None:
             best = {name: round(share, 6) for name, share in prediction.best(top)}
             name = next(iter(best))
@@ -113,7 +113,8 @@ def _opened(output: Path | None) -> Iterator[TextIO]:
     if output is None:
         yield sys.stdout
         return
-    # A file's name need not be text.
-    settings = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
-    with files.replacing(output) as temporary, temporary.open("w", **settings) as stream:
+    with (
+        files.replacing(output) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,  # a name may be no text
+    ):
         yield stream

@@ -5,11 +5,11 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pipeline.core.errors import UserError
-from pipeline.export.convert import quiet
 from pipeline.formats import keras_model
 
 Model = Callable[[np.ndarray], np.ndarray]
@@ -54,8 +54,7 @@ def _registered(address: str) -> tuple[str, Model]:
 
 
 def _from_file(path: Path) -> Model:
-    with quiet():  # TensorFlow tells on stderr, past all its settings, what it did not find
-        return FILES[path.suffix](path)
+    return FILES[path.suffix](path)
 
 
 def _keras(path: Path) -> Model:
@@ -67,7 +66,7 @@ def _keras(path: Path) -> Model:
     return model.predict_on_batch
 
 
-def _made(model) -> Iterator[tuple[str, int]]:
+def _made(model: Any) -> Iterator[tuple[str, int]]:
     """Each layer's name, also in a model within the model, and how many numbers it makes of an image."""
     for layer in model.layers:
         for node in layer._inbound_nodes:  # a layer that is used twice has two

@@ -24,6 +24,7 @@ class Prediction:
 
     def best(self, count: int) -> list[tuple[str, float]]:
         """The `count` most probable classes and their probabilities, the most probable first."""
+        assert self.probabilities is not None, "a file that could not be read has none"  # noqa: S101
         order = np.argsort(-self.probabilities, kind="stable")[:count]
         return [(CLASSES[index], float(self.probabilities[index])) for index in order]
 

@@ -1,11 +1,13 @@
-"""A registered model over HTTP: MLflow's scoring server, and a page on which one drops a picture.
+"""A registered model over HTTP, by the protocol of MLflow's scoring server, and a page on which one drops a picture.
 
-MLflow's server would cut fractions off, answer some wrong requests with its own traceback, and read a body of any size;
-so what goes to it is looked at before. The model is loaded while the server answers already: /health says that it
-lives, /ready that it can predict.
+POST /invocations takes images as JSON and answers {"predictions": ...}; /ping, /health and /version are there, too
+(mlflow.org/docs/latest/ml/deployment/deploy-model-locally). MLflow's own server would cut fractions off, answer some
+wrong requests with its traceback, and read a body of any size. The model is loaded while the server answers already:
+/health says that it lives, /ready and /ping that it can predict.
 """
 
 import base64
+import importlib.metadata
 import importlib.resources
 import io
 import json
@@ -13,16 +15,15 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import uvicorn
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from PIL import Image
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline.core.errors import UserError
 from pipeline.data.cifar10 import CLASSES
@@ -31,32 +32,20 @@ from pipeline.serving import pictures
 LARGEST = 50_000_000  # bytes of a request's body: more than 1,000 images as JSON, or any usual picture
 LOOPBACK = ("127.0.0.1", "localhost")
 SHAPE = (pictures.SIDE, pictures.SIDE, 3)
-# The Keras model, and what makes MLflow's server of a function that predicts: see `logged.scoring`.
-Loader = Callable[[], tuple[Any, Callable[[Callable], ASGIApp]]]
 BATCH = 32  # images that are predicted together
 
 
 class Served:
-    """The model, once it is loaded."""
+    """A loaded model that several threads may ask."""
 
-    def __init__(self, load: Loader):
-        self._load, self._lock = load, threading.Lock()
-        self.scoring: ASGIApp | None = None
-        self.failure: Exception | None = None
-
-    def load(self) -> None:
-        """Load it. What goes wrong is kept in `failure`."""
-        try:
-            model, scoring = self._load()
-            self._name, self._parts = model.name, parts(model)
-            for count in (1, 2):  # compiled now, for one image and for any number, not while someone waits
-                self.probabilities(np.zeros((count, *SHAPE), "uint8"))
-            self.scoring = scoring(self.probabilities)
-        except Exception as error:
-            self.failure = error
+    def __init__(self, model: Any):
+        """`model`: a served Keras model. It is compiled here, for one image and for any number, while nobody waits."""
+        self._name, self._parts, self._lock = model.name, parts(model), threading.Lock()
+        for count in (1, 2):
+            self.probabilities(np.zeros((count, *SHAPE), "uint8"))
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Probabilities float32 (N, 10) of each part. `images`: uint8 (N, 32, 32, 3).
+        """Return probabilities float32 (N, 10) of each part. `images`: uint8 (N, 32, 32, 3).
 
         One after the other: several at once would only take turns on the same cores, and take longer.
         """
@@ -65,9 +54,9 @@ class Served:
         return {name: np.asarray(values) for name, values in found.items()}
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Those of the model, float32 (N, 10), of any number of images."""
-        parts = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-        return np.concatenate([self.predict(part)[self._name] for part in parts])
+        """Return the model's own, float32 (N, 10). `images`: uint8 (N, 32, 32, 3), any number of them."""
+        batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+        return np.concatenate([self.predict(batch)[self._name] for batch in batches])
 
 
 def parts(model: Any) -> Any:
@@ -75,21 +64,46 @@ def parts(model: Any) -> Any:
     import keras  # its seconds are spent while the server answers already
 
     members = {}
-    if model.name == "ensemble":  # see serving.ensemble: a member's probabilities go into the layer weight_NAME
+    if model.name == "ensemble":  # see wrappers.ensemble: a member's probabilities go into the layer weight_NAME
         names = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
         members = {name: model.get_layer(f"weight_{name}").input for name in names}
     return keras.Model(model.inputs, members | {model.name: model.outputs[0]})
 
 
-def application(load: Loader, host: str) -> FastAPI:
-    """The server. To a loopback address it answers only those who call it by that name (DNS rebinding)."""
-    app, served = FastAPI(title="CIFAR-10", docs_url=None, redoc_url=None, openapi_url=None), Served(load)
-    app.state.served = served
+async def loaded(request: Request) -> Served:
+    """Return the model. Raises HTTPException (503) before it is loaded."""
+    served: Served | None = request.app.state.served
+    if served is None:
+        raise HTTPException(503, "the model is being loaded: try again in a few seconds")
+    return served
+
+
+async def body(request: Request) -> bytes:
+    """Return the body of a request. Raises HTTPException (413) if it is longer than LARGEST."""
+    read = bytearray()
+    async for chunk in request.stream():
+        read += chunk
+        if len(read) > LARGEST:
+            raise HTTPException(413, f"the body is longer than {LARGEST / 1e6:.0f} MB: send fewer images at a time")
+    return bytes(read)
+
+
+Loaded = Annotated[Served, Depends(loaded)]
+Body = Annotated[bytes, Depends(body)]
+
+
+def application(host: str) -> FastAPI:
+    """The server, which has no model before `state.served` is set.
+
+    To a loopback address it answers only those who call it by that name (DNS rebinding).
+    """
+    app = FastAPI(title="CIFAR-10", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.served = None
     if host in LOOPBACK:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK)
 
-    @app.get("/", response_class=HTMLResponse)
-    def page() -> HTMLResponse:
+    @app.get("/")
+    async def page() -> HTMLResponse:
         nonce = secrets.token_urlsafe(16)
         text = importlib.resources.files("pipeline.serving").joinpath("demo.html").read_text("utf-8")
         policy = (
@@ -99,82 +113,45 @@ def application(load: Loader, host: str) -> FastAPI:
         headers = {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
         return HTMLResponse(text.replace("NONCE", nonce), headers=headers)
 
-    @app.get("/health")
-    def health() -> Response:
-        return Response("alive\n", media_type="text/plain")
+    @app.get("/health", response_class=PlainTextResponse)
+    async def health() -> str:
+        return "alive\n"
 
-    @app.get("/ready")
-    def ready() -> Response:
-        if served.scoring is None:
-            return Response("the model is being loaded\n", 503, media_type="text/plain")
-        return Response("ready\n", media_type="text/plain")
+    @app.get("/ping", response_class=PlainTextResponse)
+    @app.get("/ready", response_class=PlainTextResponse)
+    async def ready(served: Loaded) -> str:
+        return "ready\n"
+
+    @app.get("/version", response_class=PlainTextResponse)
+    async def version() -> str:
+        return importlib.metadata.version("mlflow")
+
+    @app.post("/invocations")
+    async def invocations(request: Request, served: Loaded, body: Body) -> dict[str, list[list[float]]]:
+        kind = request.headers.get("content-type", "none").partition(";")[0].strip()
+
+        def predictions() -> np.ndarray:
+            return served.probabilities(images(kind, body))
+
+        return {"predictions": (await run_in_threadpool(predictions)).tolist()}
 
     @app.post("/members")
-    async def members(request: Request) -> JSONResponse:
-        body = await read(request)
-        if served.scoring is None:
-            raise HTTPException(503, "the model is being loaded: try again in a few seconds")
+    async def members(served: Loaded, body: Body) -> dict[str, Any]:
         try:
             image = await run_in_threadpool(pictures.decode, io.BytesIO(body))
         except pictures.Unreadable as error:
             raise HTTPException(422, f"the picture {error}") from None
         found = await run_in_threadpool(served.predict, image[None])
-        models = {name: [float(value) for value in values[0]] for name, values in found.items()}
-        return JSONResponse({"classes": CLASSES, "models": models, "image": png(image)})
+        models = {name: values[0].tolist() for name, values in found.items()}
+        return {"classes": CLASSES, "models": models, "image": png(image)}
 
-    app.mount("/", Checked(served))
     return app
 
 
-class Checked:
-    """MLflow's scoring server behind a look at what is sent to it."""
+def images(kind: str, body: bytes) -> np.ndarray:
+    """Return the images, uint8 (N, 32, 32, 3), of a body {"inputs": [...]}, or `instances` instead.
 
-    def __init__(self, served: Served):
-        self._served = served
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        if self._served.scoring is None:
-            await _refusal(503, "the model is being loaded: try again in a few seconds")(scope, receive, send)
-        elif scope["path"] != "/invocations" or scope["method"] != "POST":
-            await self._served.scoring(scope, receive, send)
-        else:
-            try:
-                request = Request(scope, receive)
-                body = await read(request)
-                kind = request.headers.get("content-type", "none").partition(";")[0].strip()
-                await run_in_threadpool(check, kind, body)
-            except HTTPException as error:
-                await _refusal(error.status_code, error.detail)(scope, receive, send)
-                return
-            await self._served.scoring(scope, _replaying(body, receive), send)
-
-
-def _replaying(body: bytes, receive: Receive) -> Receive:
-    """The body, which was read, then what comes after it."""
-    waiting = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def again() -> dict:
-        return waiting.pop() if waiting else await receive()
-
-    return again
-
-
-async def read(request: Request) -> bytes:
-    """The body of a request. Raises HTTPException (413) if it is longer than LARGEST."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST:
-            raise HTTPException(413, f"the body is longer than {LARGEST / 1e6:.0f} MB: send fewer images at a time")
-    return bytes(body)
-
-
-def check(kind: str, body: bytes) -> None:
-    """Raise HTTPException (415, 400 or 422), which says what is wrong, unless the body has images as JSON.
-
-    {"inputs": [...]}, or `instances` instead: whole numbers from 0 to 255, (N, 32, 32, 3).
+    `kind`: its Content-Type. Raises HTTPException (415, 400 or 422), which says what is wrong.
     """
     if kind != "application/json":
         raise HTTPException(415, f"Content-Type is {kind}: send application/json, as `pipeline payload` prints it")
@@ -185,32 +162,28 @@ def check(kind: str, body: bytes) -> None:
     if not isinstance(sent, dict) or len(sent) != 1 or not sent.keys() & {"inputs", "instances"}:
         raise HTTPException(400, 'the body must be {"inputs": [...]}, and nothing else')
     try:
-        images = np.array(*sent.values())
+        found = np.array(*sent.values())
     except (ValueError, OverflowError):
         raise HTTPException(422, "the images differ in shape: each must be 32 rows of 32 pixels of 3 numbers") from None
-    if images.shape[1:] != SHAPE or not len(images):
-        raise HTTPException(422, f"the images' shape is {images.shape}: it must be (N, 32, 32, 3), with N at least 1")
-    if images.dtype.kind not in "iu" or images.min() < 0 or images.max() > 255:
+    if found.shape[1:] != SHAPE or not len(found):
+        raise HTTPException(422, f"the images' shape is {found.shape}: it must be (N, 32, 32, 3), with N at least 1")
+    if found.dtype.kind not in "iu" or found.min() < 0 or found.max() > 255:
         raise HTTPException(422, "each number must be a whole one from 0 to 255")
-
-
-def _refusal(status: int, reason: str) -> JSONResponse:
-    """As FastAPI says it elsewhere."""
-    return JSONResponse({"detail": reason}, status)
+    return found.astype("uint8")
 
 
 def png(image: np.ndarray) -> str:
-    """A data: URI. `image`: uint8 (H, W, 3)."""
+    """Return a data: URI. `image`: uint8 (H, W, 3)."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address; port 0 is any free one. Raises UserError if it cannot be had."""
+    """Return a socket bound to the address; port 0 is any free one. Raises UserError if it cannot be had."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio sets no TCP_NODELAY
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
     except (OSError, OverflowError) as error:
@@ -219,19 +192,21 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def run(load: Loader, bound: socket.socket, host: str) -> None:
-    """Serve until Ctrl-C or SIGTERM. Raises UserError if the model cannot be loaded."""
-    app = application(load, host)
-    served = app.state.served
+def run(load: Callable[[], Any], bound: socket.socket, host: str) -> None:
+    """Serve the Keras model that `load` returns until Ctrl-C or SIGTERM. Raises UserError if it cannot be loaded."""
+    app = application(host)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", backlog=2048))
+    failures: list[Exception] = []
 
     def loading() -> None:
-        served.load()
-        server.should_exit = served.failure is not None
-        if served.failure is None:
+        try:
+            app.state.served = Served(load())
             print("ready", flush=True)
+        except Exception as error:
+            failures.append(error)
+            server.should_exit = True
 
     threading.Thread(target=loading, daemon=True).start()
     server.run(sockets=[bound])
-    if served.failure is not None:
-        raise UserError(f"the model cannot be loaded: {served.failure}") from served.failure
+    for failure in failures:
+        raise UserError(f"the model cannot be loaded: {failure}") from failure

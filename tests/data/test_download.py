@@ -17,7 +17,6 @@ from tests.misbehaving import (
     SHA256,
     cut,
     dripping,
-    dripping_headers,
     elsewhere,
     endless,
     nonsense_length,
@@ -219,9 +218,8 @@ def test_a_busy_server_is_left_alone_as_long_as_it_asks_within_limits(wish, wait
 
 
 @pytest.mark.fault("a server that sends drop by drop")
-@pytest.mark.parametrize("step", [dripping, dripping_headers])
-def test_a_server_that_sends_drop_by_drop_is_given_up(step, serve, destination):
-    url, _ = serve(step)
+def test_a_server_that_sends_drop_by_drop_is_given_up(serve, destination):
+    url, _ = serve(dripping)
     impatient = HTTP.model_copy(update={"connect_timeout": 0.3, "read_timeout": 0.3, "retries": 0})
     with pytest.raises(Unreachable, match="no answer in time"):
         fetch(url, destination, "sha256", SHA256, impatient)
