@@ -65,7 +65,7 @@ def inline(chart: alt.TopLevelMixin) -> Markup:
 
 def write(chart: alt.TopLevelMixin, path: Path) -> None:
     """Write a chart as a file for light backgrounds, PNG or SVG by its suffix."""
-    spec = _replaced(specification(chart)) | {"background": "white"}
+    spec = light(specification(chart)) | {"background": "white"}
     with replacing(path) as temporary:
         if path.suffix == ".svg":
             temporary.write_text(vl_convert.vegalite_to_svg(spec) + "\n", "utf-8")
@@ -73,10 +73,11 @@ def write(chart: alt.TopLevelMixin, path: Path) -> None:
             temporary.write_bytes(vl_convert.vegalite_to_png(spec, scale=2))
 
 
-def _replaced(node: Any) -> Any:
+def light(node: Any) -> Any:
+    """Return a specification with the colours of the light scheme instead of CSS variables."""
     if isinstance(node, dict):
-        return {key: _replaced(value) for key, value in node.items()}
+        return {key: light(value) for key, value in node.items()}
     if isinstance(node, list):
-        return [_replaced(value) for value in node]
+        return [light(value) for value in node]
     found = re.fullmatch(r"var\(--(\w+)\)", node) if isinstance(node, str) else None
     return LIGHT[found[1]] if found else node
