@@ -80,8 +80,8 @@ def require(*needed: Path) -> None:
 def cached(name: str, checked: Params) -> Model:
     """The entry of a pretrained architecture. Raises UserError unless it is trained on a cached trunk."""
     settings = checked.models.get(name)
-    if settings is None or settings.trunk is None or settings.trunk.cut is None:
-        raise UserError(f"this benchmark needs models.{name} with a trunk.cut: `git checkout {paths.PARAMS}` first")
+    if settings is None or settings.method != "transfer":
+        raise UserError(f"this benchmark needs models.{name} of method transfer: `git checkout {paths.PARAMS}` first")
     return settings
 
 

@@ -42,8 +42,8 @@ def notebook(stopwatch: race.Stopwatch) -> None:
     device.prepare(checked.compute.model_copy(update={"precision": "float32"}), set(), checked.seed)
     stopwatch.start()
     images, labels = splits.load(paths.TRAIN)
-    resolution = checked.models[NAME].trunk.resolution
-    backbone = load_backbone(NAME, checked, resolution)
+    resolution = checked.models[NAME].network.resolution
+    backbone = load_backbone(NAME, resolution)
     backbone.trainable = False
     pictures = keras.Input(backbone.input_shape[1:])
     features = keras.layers.GlobalAveragePooling2D()(backbone(pictures, training=False))
@@ -61,9 +61,9 @@ def ours(stopwatch: race.Stopwatch) -> None:
         settings = checked.models[NAME]
         (paths.TRUNKS / NAME).mkdir(parents=True)
         stopwatch.start()
-        trunk.compute(NAME, checked)
+        trunk.compute(NAME, settings.network, checked)
         used = methods.prepare(NAME, checked)
-        task = methods.of(settings).task(NAME, checked)
+        task = methods.task(NAME, checked)
         fit.fit(task, settings.training, used, lambda row: stopwatch.lap(row["val_accuracy"]))
 
 

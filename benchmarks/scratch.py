@@ -39,7 +39,7 @@ def ours(stopwatch: race.Stopwatch) -> None:
     settings = checked.models["custom_cnn"]
     used = methods.prepare("custom_cnn", checked)
     stopwatch.start()
-    task = methods.of(settings).task("custom_cnn", checked)
+    task = methods.task("custom_cnn", checked)
     fit.fit(task, settings.training, used, lambda row: stopwatch.lap(row["val_accuracy"]))
 
 
@@ -67,7 +67,7 @@ def pytorch(stopwatch: race.Stopwatch) -> None:
     whiten = torch.nn.Conv2d(3, 24, 2, bias=False).requires_grad_(False)
     whiten.weight.data = torch.from_numpy(custom_cnn.whitening(images).transpose(3, 2, 0, 1).copy())
     layers, width = [whiten, torch.nn.GELU()], 24
-    for channels in model.network.widths:
+    for channels in model.network["widths"]:
         for pool in (True, False):
             convolution = torch.nn.Conv2d(width, channels, 3, padding=1, bias=False)
             torch.nn.init.dirac_(convolution.weight.data[: min(width, channels)])

@@ -8,12 +8,14 @@ pretrained network needs its trunk (`dvc repro trunk@ARCH`), whose cached views 
 
 import argparse
 
+import mlflow
+
 from benchmarks import common, page
 from pipeline.core import errors, params, paths, profiles
 from pipeline.core.files import read_json, read_yaml
 from pipeline.data import splits
 from pipeline.evaluation import metrics
-from pipeline.tracking import provenance, runs, store
+from pipeline.tracking import provenance, store, stream, view
 from pipeline.training import methods
 
 
@@ -29,7 +31,7 @@ def main() -> None:
     if arguments.profile:
         values = profiles.laid_over(read_yaml(paths.PARAMS), arguments.profile)
         composed = params.checked(values, paths.PROFILES / f"{arguments.profile}.yaml")
-        if composed.data != checked.data or composed.models[name].trunk != checked.models[name].trunk:
+        if composed.data != checked.data or composed.models[name].network != checked.models[name].network:
             raise errors.UserError(
                 f"profile {arguments.profile} has images or a trunk of its own: "
                 f"`dvc exp run -S profile={arguments.profile}` makes them, then leave --profile out"
@@ -51,18 +53,18 @@ def measure(name: str, checked: params.Params) -> dict[str, float]:
     """Train with the seed of `checked`, in an MLflow run; return what a row of seeds.csv has besides its key."""
     used = methods.prepare(name, checked)
     tags = {"profile": checked.profile, "device": used.name, "precision": used.precision}
-    with runs.start(f"{name} {checked.profile} {checked.seed}", provenance.git() | tags):
-        store.log_params(checked, checked.models[name])
-        trained = methods.train(name, checked, used, store.log_epoch)
+    with mlflow.start_run(run_name=f"{name} {checked.profile} {checked.seed}", tags=provenance.git() | tags) as run:
+        mlflow.log_params(view.flatten({"seed": checked.seed} | checked.models[name].model_dump(exclude={"weights"})))
+        trained = methods.train(name, checked, used, lambda row: stream.log_epochs(run.info.run_id, [row]))
         figures = {}
         images, _ = splits.load(paths.TEST)
         test = trained.model.predict(images, checked.evaluation.batch_size, verbose=0)
         for folder, probabilities in ((paths.VALIDATION, trained.validation), (paths.TEST, test)):
             scores = metrics.score(probabilities, splits.load(folder)[1], checked.evaluation.ece_bins)
             figures |= {f"{folder.name}_{figure}": scores[figure] for figure in ("accuracy", "nll")}
-        trunk_seconds = read_json(paths.TRUNKS / name / "trunk.json").get("seconds", 0.0)
+        trunk_seconds = read_json(paths.RECORDS / "trunk" / f"{name}.json").get("seconds", 0.0)
         figures["train_seconds"] = trained.seconds + trunk_seconds
-        store.log_metrics(figures)
+        mlflow.log_metrics(figures)
     return figures | {"precision": used.precision}
 
 

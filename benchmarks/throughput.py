@@ -13,7 +13,7 @@ from benchmarks import common
 from pipeline.core import params, paths
 from pipeline.core.schema import Training
 from pipeline.data import splits
-from pipeline.training import device, methods, scratch, transfer
+from pipeline.training import device, methods
 from pipeline.training import trunk as trunks
 from pipeline.training.optimizer import learning_rate_factors, make_optimizer
 
@@ -30,7 +30,7 @@ def main() -> list[dict]:
     folders = [folder / name for name in PRETRAINED for folder in (paths.WEIGHTS, paths.TRUNKS)]
     with common.workspace(paths.TRAIN, paths.VALIDATION, *folders):
         used = methods.prepare("custom_cnn", checked)
-        task, settings = scratch.task("custom_cnn", checked), checked.models["custom_cnn"].training
+        task, settings = methods.task("custom_cnn", checked), checked.models["custom_cnn"].training
         batches = task.batches(settings.epochs - 1)  # the last epoch's: the first have smaller pictures
         seconds = timed_training(task.trained, settings, *batches[0])
         network = keras.models.clone_model(task.network, input_tensors=keras.Input((32, 32, 3)))
@@ -44,16 +44,16 @@ def main() -> list[dict]:
 
 def pretrained(name: str, checked: params.Params) -> list[dict]:
     settings = checked.models[name]
-    resolution, batch = settings.trunk.resolution, settings.training.batch_size
+    resolution, batch = settings.network.resolution, settings.training.batch_size
     images, _ = splits.load(paths.TRAIN)
     used = device.prepare(checked.compute, device.TILES, checked.seed)
-    lower, _ = trunks.split(trunks.load_backbone(name, checked, resolution), settings.trunk.cut)
+    lower, _ = trunks.split(trunks.load_backbone(name, resolution), settings.network.cut)
     frozen = trunks.trunk(lower)
     seconds = timed(lambda: frozen.predict_on_batch(images[: trunks.BATCH]))
     rows = [row(f"trunk@{name}", used.precision, operations(lower) * trunks.BATCH, trunks.BATCH, seconds)]
 
     used = methods.prepare(name, checked)
-    task = transfer.task(name, checked)
+    task = methods.task(name, checked)
     seconds = timed_training(task.trained, settings.training, *task.batches(0)[0])
     return [*rows, row(f"train@{name}", used.precision, 3 * operations(task.trained) * batch, batch, seconds)]
 

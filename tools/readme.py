@@ -1,4 +1,5 @@
-"""`python -m tools.readme` (or `make readme`): writes the results and the picture of the graph into the README.
+"""`python -m tools.readme` (or `make readme`): writes results and graph into the README, its pictures into docs/, and
+the templates of `dvc plots`.
 
 GitHub, GitLab and editors draw the graph, which is in Mermaid's language.
 """
@@ -11,14 +12,20 @@ import networkx
 
 from pipeline.core import errors, paths
 from pipeline.core.files import replacing
+from pipeline.reporting import charts, render
+from tools import plots
 
 README = Path("README.md")
+PICTURES = ("intervals", "accuracy")  # charts that the README shows
 
 
 def main() -> None:
     table = paths.REPORTS / "results.md"
     if not table.is_file():
         raise errors.UserError(f"{table} is missing; run `dvc repro` first")
+    for name in PICTURES:
+        render.write(charts.CHARTS[name].draw(), Path("docs", f"{name}.svg"))
+    plots.main()
     changed = [insert(README, "results", table.read_text()), insert(README, "graph", drawing(dag()))]
     print(f"{README}:", "written" if any(changed) else "unchanged")
 

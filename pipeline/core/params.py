@@ -1,5 +1,6 @@
 """Strict, frozen view of params.yaml: an unknown key, a wrong type or a value out of range stops before any work."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from ruamel.yaml.error import YAMLError
 from pipeline.core import paths
 from pipeline.core.errors import UserError
 from pipeline.core.files import read_yaml
-from pipeline.core.schema import Params
+from pipeline.core.schema import Model, Params
 
 MODULES = Path(__file__).parents[1] / "models"
 
@@ -49,13 +50,24 @@ def checked(values: Any, path: Path) -> Params:
     except ValidationError as error:
         raise UserError(f"{path}: {_describe(error)}") from None
     for name, model in params.models.items():
-        if name not in architectures():
-            raise UserError(f"{path}: models.{name}: unknown architecture; known: {', '.join(architectures())}")
-        function = "backbone" if model.weights else "build"
-        if f"def {function}(" not in (MODULES / f"{name}.py").read_text():  # importing it would take Keras' seconds
-            entry = "a network (weights: [], trunk: null)" if model.weights else "weights and a trunk (network: null)"
-            raise UserError(f"{path}: models.{name}: {MODULES.name}/{name}.py has no `{function}`; give it {entry}")
+        _check_module(name, model, path)
     return params
+
+
+def _check_module(name: str, model: Model, path: Path) -> None:
+    """Raise UserError unless there is a module of that name, for that method and that network."""
+    if name not in architectures():
+        raise UserError(f"{path}: models.{name}: unknown architecture; known: {', '.join(architectures())}")
+    module = importlib.import_module(f"pipeline.{MODULES.name}.{name}")  # which imports Keras when it builds
+    file = f"pipeline/{MODULES.name}/{name}.py"
+    if not hasattr(module, "build" if model.method == "scratch" else "backbone"):
+        fitting = "scratch" if hasattr(module, "build") else "transfer, or finetune"
+        raise UserError(f"{path}: models.{name}.method: {file} is not for {model.method}: give {fitting}")
+    if model.method == "scratch":
+        try:
+            module.Network.model_validate(model.network)
+        except ValidationError as error:
+            raise UserError(f"{path}: models.{name}.network.{_describe(error)}") from None
 
 
 def _describe(error: ValidationError) -> str:

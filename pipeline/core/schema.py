@@ -1,8 +1,8 @@
 """What params.yaml may hold: names, types and ranges, strict and frozen."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
@@ -91,7 +91,7 @@ class WeightsFile(Section):
     wheel: Annotated[str, Field(pattern="^[^=]+==[^=]+$")] | None = None
 
     @model_validator(mode="after")
-    def _one_checksum(self):
+    def _one_checksum(self) -> Self:
         if (self.sha256 is None) == (self.md5 is None):
             raise ValueError("give one checksum, sha256 or md5")
         return self
@@ -102,23 +102,12 @@ class WeightsFile(Section):
 
     @property
     def digest(self) -> str:
-        return self.sha256 or self.md5
-
-
-class Trunk(Section):
-    resolution: Annotated[int, Field(ge=32, le=512)]
-    cut: str | None
-    views: Annotated[int, Field(ge=1, le=16)]
-    shift: Shift
-
-
-class Network(Section):
-    widths: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=3, max_length=3)]
-    depth: Literal[2, 3]
-    activation: Literal["relu", "silu", "gelu"]
+        return self.sha256 or self.md5 or ""
 
 
 class Training(Section):
+    """What each method has."""
+
     epochs: Count
     batch_size: Count
     optimizer: Literal["sgd", "adamw"]
@@ -128,51 +117,97 @@ class Training(Section):
     end: Fraction
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0, le=1e6)]
-    bias_factor: Positive
-    first_layer: Annotated[float, Field(gt=0, le=1)]
-    ema: Annotated[float, Field(ge=0, lt=1)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    shift: Shift
-    cutmix: Fraction
-    small: Annotated[int, Field(ge=16, le=512)]
-    small_share: Annotated[float, Field(ge=0, lt=1)]
     patience: Count
     views: Literal[1, 2, 6]
 
 
-class Model(Section):
-    """An architecture's entry. Either it has weights and a trunk, or a network to be trained from scratch."""
+class AugmentedTraining(Training):
+    """What training on images has, rather than on cached activations."""
 
-    weights: list[WeightsFile]
-    trunk: Trunk | None
-    network: Network | None
-    training: Training
+    shift: Shift
+    cutmix: Fraction
+    small: Annotated[int, Field(ge=16, le=512)]
+    small_share: Annotated[float, Field(ge=0, lt=1)]
+
+
+class ScratchTraining(AugmentedTraining):
+    bias_factor: Positive
+
+
+class TransferTraining(Training):
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class FinetuneTraining(AugmentedTraining):
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    first_layer: Annotated[float, Field(gt=0, le=1)]
+    ema: Annotated[float, Field(ge=0, lt=1)]
+
+
+class TransferNetwork(Section):
+    resolution: Annotated[int, Field(ge=32, le=512)]
+    cut: Annotated[str, Field(min_length=1)]
+    views: Annotated[int, Field(ge=1, le=16)]
+    shift: Shift
+
+
+class FinetuneNetwork(Section):
+    resolution: Annotated[int, Field(ge=32, le=512, multiple_of=32)]
+
+
+class Scratch(Section):
+    """An architecture that is trained from scratch; its module checks `network`."""
+
+    method: Literal["scratch"]
+    network: dict[str, Any]
+    training: ScratchTraining
+
+    @property
+    def weights(self) -> list[WeightsFile]:
+        """Return no files."""
+        return []
 
     @model_validator(mode="after")
-    def _scratch_or_transfer(self):
-        if bool(self.weights) != (self.trunk is not None) or bool(self.weights) == (self.network is not None):
-            raise ValueError("give weights and a trunk (network: null), or a network (weights: [], trunk: null)")
-        side = self.trunk.resolution if self.trunk else 32
-        if self.training.small > side:
-            raise ValueError(f"training.small is {self.training.small}: more than the {side} pixels of whole images")
-        if self.network and (self.training.ema or self.training.dropout):
-            raise ValueError("training.ema and training.dropout are for pretrained networks: give 0.0")
-        return self
+    def _small_images(self) -> Self:
+        return _at_most(self, 32)
+
+
+class Transfer(Section):
+    method: Literal["transfer"]
+    weights: Annotated[list[WeightsFile], Field(min_length=1)]
+    network: TransferNetwork
+    training: TransferTraining
+
+
+class Finetune(Section):
+    method: Literal["finetune"]
+    weights: Annotated[list[WeightsFile], Field(min_length=1)]
+    network: FinetuneNetwork
+    training: FinetuneTraining
 
     @model_validator(mode="after")
-    def _cut_or_whole(self):
-        trunk, training = self.trunk, self.training
-        if trunk is None:
-            return self
-        if trunk.cut:
-            if training.shift or training.cutmix or training.small_share:
-                raise ValueError("with trunk.cut, training.shift, cutmix and small_share do nothing: give 0")
-        elif trunk.views > 1 or trunk.shift:
-            raise ValueError("without a cut no views are cached: give trunk.views: 1 and trunk.shift: 0")
-        elif trunk.resolution % 32 or training.small % 32:
-            raise ValueError("without a cut, trunk.resolution and training.small must be multiples of 32 pixels")
-        return self
+    def _small_images(self) -> Self:
+        if self.training.small % 32:
+            raise ValueError("training.small must be a multiple of 32 pixels")
+        return _at_most(self, self.network.resolution)
+
+
+def _at_most(model: Any, side: int) -> Any:
+    if model.training.small > side:
+        raise ValueError(f"training.small is {model.training.small}: more than the {side} pixels of whole images")
+    return model
+
+
+def _without_null(entry: object) -> object:
+    """Return an entry without the keys that are null, which is how a profile takes away a key of another method."""
+    if not isinstance(entry, dict):
+        return entry
+    return {key: _without_null(value) for key, value in entry.items() if value is not None}
+
+
+Pretrained = Transfer | Finetune
+Model = Annotated[Scratch | Pretrained, Field(discriminator="method"), BeforeValidator(_without_null)]
 
 
 class Evaluation(Section):
@@ -239,7 +274,7 @@ class Params(Section):
     export: Export
 
     @model_validator(mode="after")
-    def _images_that_did_not_calibrate(self):
+    def _images_that_did_not_calibrate(self) -> Self:
         if self.export.calibration_images >= self.data.validation_images:
             raise ValueError("export.calibration_images must be less than data.validation_images: the others measure")
         return self

@@ -7,12 +7,12 @@ from sklearn.metrics import log_loss
 
 
 def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Softmax of logits (N, 10) over a temperature, in the logits' precision."""
+    """Return the softmax of logits (N, 10) over a temperature, in the logits' dtype."""
     return softmax(logits / logits.dtype.type(temperature), axis=1)
 
 
 def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Divisor of the logits (N, 10) that minimises the negative log-likelihood of the labels (N,)."""
+    """Return the divisor of the logits (N, 10) that minimises the negative log-likelihood of the labels (N,)."""
     logits = logits.astype("float64")
 
     def loss(log_temperature: float) -> float:
@@ -22,7 +22,7 @@ def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def nll(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean negative log-likelihood, nats, of labels (N,) under probabilities (N, 10), which are clipped at 1e-12."""
+    """Return the mean negative log-likelihood, nats, of labels (N,) under probabilities (N, 10), clipped at 1e-12."""
     clipped = np.clip(probabilities.astype("float64"), 1e-12, 1)
     clipped /= clipped.sum(axis=1, keepdims=True)
     return float(log_loss(labels, clipped, labels=range(clipped.shape[1])))

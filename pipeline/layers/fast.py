@@ -1,4 +1,4 @@
-"""Layers that compute what stock ones do, but are trained much faster on a CPU. A saved model has the stock ones."""
+"""Layers that compute what the stock ones do, but train much faster on a CPU. A saved model has the stock ones."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ class FusedNormalization(keras.layers.BatchNormalization):
             is_training=True,
         )
         count = tf.cast(tf.size(inputs) / inputs.shape[-1], "float32")
-        # TensorFlow's is an estimate for all that there could be, Keras' of those that there were.
+        # TensorFlow returns the unbiased variance, Keras keeps the biased one.
         variance *= (count - 1) / count
         for moving, seen in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + seen * (1 - self.momentum))
@@ -69,7 +69,7 @@ def taps(side: int, kernel: int, stride: int, padding: str) -> np.ndarray:
 
 
 def accelerated(model: keras.Model) -> keras.Model:
-    """A copy for training, its weights in the same order, with the layers above where they are faster."""
+    """Return a copy for training, its weights in the same order, with the layers above where they are faster."""
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
         kind = type(layer)
@@ -85,7 +85,7 @@ def accelerated(model: keras.Model) -> keras.Model:
 
 
 def large_kernel(layer: keras.layers.Layer) -> bool:
-    """Whether it is a depthwise convolution that MatrixDepthwise does faster, and does at all."""
+    """Return whether a layer is a depthwise convolution that MatrixDepthwise can replace, and computes faster."""
     if not isinstance(layer, keras.layers.DepthwiseConv2D) or layer.data_format != "channels_last":
         return False
     plain = layer.activation is keras.activations.linear and layer.depth_multiplier == 1

@@ -10,7 +10,7 @@ CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
 def folded(model: keras.Model) -> keras.Model:
-    """A copy that computes the same in inference, faster: a normalisation right after a convolution becomes part of it.
+    """Return a copy that gives the same in inference, faster: a normalisation after a convolution becomes part of it.
 
     It scales the kernel and becomes the bias. The other normalisations stay.
     """
@@ -32,7 +32,7 @@ def folded(model: keras.Model) -> keras.Model:
 
 
 def _pairs(model: keras.Model) -> dict[str, keras.layers.BatchNormalization]:
-    """Names of the convolutions whose output goes to a normalisation and nowhere else, each with that one."""
+    """Return the convolutions' names whose output goes to a normalisation only, each with that normalisation."""
     operations = [operation for operation in model.operations if not isinstance(operation, keras.layers.InputLayer)]
     uses = Counter(id(tensor) for operation in operations for tensor in keras.tree.flatten(operation.input))
     uses.update(id(tensor) for tensor in model.outputs)
@@ -46,14 +46,14 @@ def _pairs(model: keras.Model) -> dict[str, keras.layers.BatchNormalization]:
 
 
 def _plain(operation: keras.Operation) -> bool:
-    """Whether it is a convolution, channels last, with nothing after its sum."""
+    """Return whether an operation is a convolution, channels last, without an activation."""
     if not isinstance(operation, CONVOLUTIONS) or operation.data_format != "channels_last":
         return False
     return operation.activation is keras.activations.linear and getattr(operation, "depth_multiplier", 1) == 1
 
 
 def _weights(convolution: keras.layers.Layer, normalisation: keras.layers.BatchNormalization) -> list[np.ndarray]:
-    """Kernel and bias that do what the two layers do."""
+    """Return kernel and bias that give what the two layers give."""
     kernel, *bias = convolution.get_weights()
     shift, mean, variance = (
         keras.ops.convert_to_numpy(value)

@@ -29,7 +29,7 @@ def averaged(network: keras.Model, views: int) -> keras.Model:
 
 
 def calibrated(network: keras.Model, temperature: float, name: str) -> keras.Model:
-    """Logits to probabilities: softmax of the logits over a temperature (arXiv:1706.04599)."""
+    """Return the network with probabilities instead of logits: their softmax at a temperature (arXiv:1706.04599)."""
     images = keras.Input((32, 32, 3), dtype="uint8", name="images")
     cooled = keras.layers.Rescaling(1 / temperature, name="temperature")(network(images))
     probabilities = keras.layers.Softmax(name="probabilities")(cooled)
@@ -37,7 +37,7 @@ def calibrated(network: keras.Model, temperature: float, name: str) -> keras.Mod
 
 
 def ensemble(members: list[keras.Model], weights: list[float], temperature: float) -> keras.Model:
-    """One model whose probabilities are the weighted mean of its members', sharpened by `temperature`.
+    """Return one model whose probabilities are the weighted mean of its members', sharpened by `temperature`.
 
     `weights` are positive and sum to 1.
     """

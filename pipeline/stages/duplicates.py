@@ -6,9 +6,6 @@ from pipeline.core import environment, errors, paths
 from pipeline.core.files import replacing, write_json
 from pipeline.core.progress import Progress
 from pipeline.data import duplicates, splits
-from pipeline.reporting import figures
-
-SHOWN = 40  # pairs in the picture
 
 
 def main() -> None:
@@ -19,7 +16,6 @@ def main() -> None:
         pairs = duplicates.find(test, others, params.duplicates, progress.update)
 
     best = pairs.drop_duplicates("image")  # of each test image the pair that is most alike
-    figures.pairs(paths.DUPLICATES_PICTURE, test, others, best.iloc[:: max(len(best) // SHOWN, 1)][:SHOWN])
     first = len(known["train"])
     pairs.insert(1, "split", np.where(pairs["other"] < first, "train", "validation"))
     pairs["other"] -= np.where(pairs["other"] < first, 0, first)

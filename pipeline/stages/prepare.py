@@ -1,4 +1,6 @@
-"""Stage `prepare`: train, validation and test images as arrays; class counts, a sample grid, identical images."""
+"""Stage `prepare`: train, validation and test images as arrays; class counts, identical images."""
+
+from pathlib import Path
 
 import numpy as np
 
@@ -6,7 +8,6 @@ from pipeline.core import environment, errors, paths
 from pipeline.core.files import write_json
 from pipeline.core.schema import Params
 from pipeline.data import cifar10, splits
-from pipeline.reporting import figures
 
 NEEDED = 200_000_000  # bytes
 
@@ -28,12 +29,11 @@ def main() -> None:
         },
     }
     write_json(paths.REPORTS / "data.json", report)
-    figures.samples(paths.SAMPLES, *made[paths.TRAIN], cifar10.CLASSES)
     print(*(f"{folder}: {len(labels)} images" for folder, (_, labels) in made.items()), sep="\n")
     print(f"byte-identical images: {report['identical_images']}")
 
 
-def make_splits(params: Params) -> dict:
+def make_splits(params: Params) -> dict[Path, tuple[np.ndarray, np.ndarray]]:
     """Images and labels by folder: TRAIN, VALIDATION, TEST, in this order."""
     images, labels = cifar10.read_batches(paths.RAW, cifar10.TRAINING_BATCHES)
     test_images, test_labels = cifar10.read_batches(paths.RAW, ["test_batch.bin"])

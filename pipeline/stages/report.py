@@ -1,48 +1,41 @@
-"""Stage `report`: curves of all architectures, test accuracies with intervals, the results table.
+"""Stage `report`: the results table, the tables that `dvc plots` draws, and the pictures of data and results."""
 
-The tables beside the pictures are what `dvc plots` draws, by the templates in .dvc/plots.
-"""
-
+import numpy as np
 import pandas as pd
 
 from pipeline.core import candidates, environment, errors, paths
 from pipeline.core.files import replacing
-from pipeline.reporting import figures as plots
-from pipeline.reporting import results
+from pipeline.data import cifar10, splits
+from pipeline.reporting import charts, montage, render, results, tables
+
+SHOWN = 40  # near-duplicates in the picture
 
 
 def main() -> None:
-    environment.check()
-    metrics = candidates.metrics()
-    scored = {name: figures for name, figures in metrics.items() if "skipped" not in figures}
-    histories = {name: pd.read_csv(paths.HISTORY / f"{name}.csv") for name in scored if name != "ensemble"}
-    plots.curves(paths.REPORTS / "curves.png", histories)
-    plots.accuracies(paths.REPORTS / "accuracy.png", {name: figures["test"] for name, figures in scored.items()})
-    with replacing(paths.CURVES) as temporary:
-        curves(histories).to_csv(temporary, index=False)
-    with replacing(paths.COMPARISON) as temporary:
-        pd.DataFrame(results.comparison(metrics)).to_csv(temporary, index=False)
+    environment.check(store=False)
+    names = candidates.trained()
+    confusion = pd.concat([tables.counts(name).assign(candidate=name) for name in names])
+    plots = {paths.CURVES: tables.curves(), paths.COMPARISON: tables.comparison(), paths.CONFUSION: confusion}
+    for path, table in plots.items():
+        with replacing(path) as temporary:
+            table.to_csv(temporary, index=False)
+    for name, chart in charts.CHARTS.items():
+        render.write(chart.draw(), paths.PICTURES / f"{name}.png")
+    montage.samples(paths.PICTURES / "samples.png", *splits.load(paths.TRAIN), cifar10.CLASSES)
+    draw_duplicates()
     with replacing(paths.REPORTS / "results.md") as temporary:
-        temporary.write_text(results.markdown(metrics))
-    print(f"{paths.REPORTS}: results.md, curves.png, accuracy.png")
+        temporary.write_text(results.markdown(candidates.metrics()))
+    print(f"{paths.REPORTS / 'results.md'}, {paths.PICTURES}, {', '.join(map(str, plots))}")
 
 
-def curves(histories: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """All histories in one: architecture, epoch, images (validation or training), accuracy, loss."""
-    parts = [
-        pd.DataFrame(
-            {
-                "architecture": name,
-                "epoch": history["epoch"],
-                "images": images,
-                "accuracy": history[f"{prefix}accuracy"],
-                "loss": history[f"{prefix}loss"],
-            }
-        )
-        for name, history in histories.items()
-        for images, prefix in (("validation", "val_"), ("training", ""))
-    ]
-    return pd.concat(parts)
+def draw_duplicates() -> None:
+    """Draw test images with near-duplicates above the images that they are near to."""
+    known = [splits.images(folder) for folder in (paths.TRAIN, paths.VALIDATION)]
+    found = pd.read_csv(paths.DUPLICATES)
+    found["other"] += np.where(found["split"] == "train", 0, len(known[0]))
+    best = found.drop_duplicates("image")
+    chosen = best.iloc[:: max(len(best) // SHOWN, 1)][:SHOWN]
+    montage.pairs(paths.PICTURES / "duplicates.png", splits.images(paths.TEST), np.concatenate(known), chosen)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from pipeline.core import environment, errors, paths, process
 from pipeline.core.files import checksum, fresh_folder, write_json
-from pipeline.core.schema import Params
+from pipeline.core.schema import Params, TransferNetwork
 from pipeline.data import manifest, splits
 
 
@@ -16,25 +17,26 @@ def main() -> None:
     entry = manifest.read(name)
     folder = fresh_folder(paths.TRUNKS / name)
     reason = entry.get("reason") or entry["origin"] if entry["status"] != "ready" else None
-    if entry["status"] == "ready" and params.models[name].trunk.cut is None:
+    settings = params.models[name]
+    if not reason and settings.method == "finetune":
         reason = "all layers are trained"
-    if reason:
+    if reason or settings.method != "transfer":
         write_json(folder / "trunk.json", {"cached": False, "reason": reason})
         write_json(paths.RECORDS / "trunk" / f"{name}.json", {"skipped": reason})
         print(f"{name}: no trunk: {reason}")
         return
-    compute(name, params)
+    compute(name, settings.network, params)
 
 
-def compute(name: str, params: Params) -> None:
+def compute(name: str, settings: TransferNetwork, params: Params) -> None:
+    """Compute and write the activations of an architecture's trunk, and the record of what that cost."""
     from pipeline.training import device
     from pipeline.training.trunk import cache, load_backbone, split, trunk
 
     train, _ = splits.load(paths.TRAIN)
     validation, _ = splits.load(paths.VALIDATION)
     used = device.prepare(params.compute, device.TILES, params.seed)
-    settings = params.models[name].trunk
-    lower, _ = split(load_backbone(name, params, settings.resolution), settings.cut)
+    lower, _ = split(load_backbone(name, settings.resolution), settings.cut)
     frozen = trunk(lower)
     folder = paths.TRUNKS / name
     images = settings.views * len(train) + len(validation)
@@ -43,7 +45,7 @@ def compute(name: str, params: Params) -> None:
     views = views_of(train, settings.views, settings.shift, params.seed)
     cache(frozen, views, (settings.views, len(train)), folder / "train.npy")
     cache(frozen, [validation], (1, len(validation)), folder / "validation.npy")
-    record = {"started": process.began(), "device": used.name, "precision": used.precision}
+    record: dict[str, Any] = {"started": process.began(), "device": used.name, "precision": used.precision}
     record |= {"versions": process.versions(), "seconds": time.perf_counter() - began} | process.spent()
     write_json(paths.RECORDS / "trunk" / f"{name}.json", record)
     digests = {path.name: checksum(path) for path in sorted(folder.glob("*.npy"))}

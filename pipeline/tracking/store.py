@@ -10,7 +10,6 @@ from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR, MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,10 +19,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.schema import Params
 
 SQLITE, DATABASE, ARTIFACTS = "sqlite:///", "mlflow.db", "artifacts"
-MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
-MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)
-for noisy in ("mlflow.system_metrics", "mlflow.tracking.fluent", "alembic"):
-    logging.getLogger(noisy).setLevel(logging.ERROR)
+logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # of a store that is away, `stream` warns once
 
 
 def connect(params: Params) -> str:

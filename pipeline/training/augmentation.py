@@ -11,14 +11,14 @@ from keras import ops
 
 
 class Augment(keras.layers.Layer):
-    """Holds the images; a batch of drawn changes in, float32 pictures (B, side, side, 3) in 0 to 255 out."""
+    """Holds the images; maps a batch of drawn changes to float32 pictures (B, side, side, 3) in 0 to 255."""
 
     def __init__(self, images: np.ndarray):
         """`images`: uint8 (N, 32, 32, 3)."""
         super().__init__(dtype="float32", name="augment")
         self._images = keras.Variable(images, dtype="uint8", trainable=False, name="images")
 
-    def call(self, drawn: dict):
+    def call(self, drawn: dict[str, keras.KerasTensor]) -> keras.KerasTensor:
         """`drawn`: what `batches.AugmentedImages` yields as inputs."""
         pictures = self._moved(drawn["index"], drawn)
         if "other" in drawn:
@@ -26,7 +26,7 @@ class Augment(keras.layers.Layer):
             pictures += inside * (self._moved(drawn["other"], drawn) - pictures)
         return pictures
 
-    def _moved(self, index, drawn: dict):
+    def _moved(self, index: keras.KerasTensor, drawn: dict[str, keras.KerasTensor]) -> keras.KerasTensor:
         pictures = ops.cast(ops.take(self._images, index, axis=0), "float32")
         pictures = ops.einsum("bsr,brcd->bscd", drawn["rows"], pictures)
         return ops.einsum("btc,bscd->bstd", drawn["columns"], pictures)

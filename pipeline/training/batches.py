@@ -4,12 +4,12 @@ import abc
 
 import numpy as np
 
-from pipeline.core.schema import Training
+from pipeline.core.schema import AugmentedTraining, Training
 from pipeline.training.augmentation import draw, moves
 
 
 def one_hot(labels: np.ndarray) -> np.ndarray:
-    """Labels uint8 (N,) in 0 to 9 as float32 (N, 10)."""
+    """Return labels uint8 (N,) in 0 to 9 as float32 (N, 10)."""
     return np.eye(10, dtype="float32")[labels]
 
 
@@ -25,21 +25,21 @@ class Batches(abc.ABC):
         return len(self._targets) // self._size
 
     def _chosen(self, step: int) -> np.ndarray:
-        """Indices of a step's images."""
+        """Return the indices of a step's images."""
         return self._order[step * self._size : (step + 1) * self._size]
 
     @abc.abstractmethod
     def __getitem__(self, step: int) -> tuple:
-        """What the network is fed in a step, and one-hot targets float32 (B, 10)."""
+        """Return a step's inputs, and one-hot targets float32 (B, 10)."""
 
 
-def side_in(epoch: int, training: Training, side: int) -> int:
-    """Pixels, side of an epoch's pictures: small in the first epochs, then `side`."""
+def side_in(epoch: int, training: AugmentedTraining, side: int) -> int:
+    """Return the side of an epoch's pictures in pixels: small in the first epochs, then `side`."""
     return training.small if epoch < int(training.small_share * training.epochs + 1e-9) else side
 
 
 class AugmentedImages(Batches):
-    """What `augmentation.Augment` is to do with each image of a batch.
+    """Instructions for `augmentation.Augment`: what to do with each image of a batch.
 
     `index` int32 (B,); `rows` and `columns` float32 (B, side, 32), the maps that mirror, move (`augmentation.draw`) and
     resize it. In the first epochs, a share `small_share`, the side is `small`, then `side`. With CutMix
@@ -47,8 +47,8 @@ class AugmentedImages(Batches):
     int32 (B,), `box_rows` and `box_columns` float32 (B, side), 1 inside the box.
     """
 
-    def __init__(self, labels: np.ndarray, training: Training, side: int, seed: int, epoch: int):
-        """`side`: pixels, of the pictures that the network is fed in the end."""
+    def __init__(self, labels: np.ndarray, training: AugmentedTraining, side: int, seed: int, epoch: int):
+        """`side`: pixels, of the pictures in the last epochs."""
         count = len(labels)
         super().__init__(labels, training.batch_size, seed, epoch)
         self._side = side_in(epoch, training, side)
@@ -72,7 +72,7 @@ class AugmentedImages(Batches):
         return inputs, targets
 
     def _boxes_of(self, count: int, share: float) -> np.ndarray:
-        """Float32 (2, count, side): 1 in the rows and in the columns of each image's box, which the borders clip."""
+        """Return float32 (2, count, side): 1 in the rows and columns of each image's box, which the borders clip."""
         lengths = np.sqrt(self._rng.random(count)) * (self._rng.random(count) < share)
         centres = self._rng.random((2, count, 1))
         places = (np.arange(self._side) + 0.5) / self._side

@@ -1,4 +1,4 @@
-"""The state of a training after its last whole epoch, in one file, from which it goes on bit by bit."""
+"""The state of a training after its last whole epoch, in one file; a resumed training gives the same bits."""
 
 import json
 from pathlib import Path
@@ -15,13 +15,13 @@ def save(path: Path, network: keras.Model, rows: list[dict], best_weights: list[
     arrays |= {f"variable_{number}": value for number, value in enumerate(_values(network))}
     arrays |= {f"best_{number}": value for number, value in enumerate(best_weights)}
     with replacing(path) as temporary:
-        np.savez(temporary, **arrays)
+        np.savez(temporary, allow_pickle=False, **arrays)
 
 
 def load(path: Path, network: keras.Model) -> tuple[list[dict], list[np.ndarray]]:
-    """Put what `save` wrote back into `network` and its optimizer; return the history and the best weights.
+    """Load what `save` wrote into `network` and its optimizer; return the history and the best weights.
 
-    Where there is no file nothing is done, and both are empty.
+    Without a file nothing is changed, and both are empty.
     """
     if not path.exists():
         return [], []

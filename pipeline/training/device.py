@@ -5,12 +5,13 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from pipeline.core.schema import Compute
 
-# Flags of CPUs that multiply bfloat16: of any, and of those that multiply tiles of it, a few times faster still.
+# CPU flags: of any CPU that multiplies bfloat16, and of those that multiply tiles of it, several times faster.
 BFLOAT16, TILES = {"avx512_bf16", "amx_bf16"}, {"amx_bf16"}
 
 
@@ -39,7 +40,7 @@ def prepare(compute: Compute, faster: set[str], seed: int) -> Device:
 
 
 def gpus() -> list[tuple[str, int]]:
-    """Name and major compute capability of each GPU."""
+    """Return name and major compute capability of each GPU."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -53,9 +54,9 @@ def gpus() -> list[tuple[str, int]]:
 
 @contextlib.contextmanager
 def spread(device: Device, batch_size: int, kind: str = "gpu") -> Iterator[Device]:
-    """Within the block, networks are built and trained on several GPUs at once, each having its part of a batch.
+    """Within the block, networks are built and trained on several GPUs at once, each with its part of a batch.
 
-    Yields the device as it is used: of its GPUs, the largest number that divides `batch_size`. With TensorFlow, several
+    Yields the device with the GPUs in use: the largest number that divides `batch_size`. With TensorFlow, several
     GPUs go without XLA.
     """
     if keras.backend.backend() == "jax":
@@ -79,8 +80,8 @@ def spread(device: Device, batch_size: int, kind: str = "gpu") -> Iterator[Devic
         yield dataclasses.replace(device, gpus=count, xla=device.xla and count == 1)
 
 
-def _major(gpu) -> int:
-    """Major compute capability of an NVIDIA GPU; 0 of others."""
+def _major(gpu: Any) -> int:
+    """Return the major compute capability of an NVIDIA GPU; 0 for others."""
     found = str(getattr(gpu, "compute_capability", "")).partition(".")[0]
     return int(found) if found.isdigit() else 0
 

@@ -18,19 +18,21 @@ from pipeline.core.schema import Training
 from pipeline.training import checkpoint
 from pipeline.training.batches import Batches
 from pipeline.training.device import Device
-from pipeline.training.optimizer import in_order, learning_rate_factors, make_optimizer
+from pipeline.training.optimizer import in_order, make_optimizer
 
 HISTORY = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """What `scratch`, `transfer` and `finetuning` hand to `fit`, and how the outcome becomes a network for images."""
+    """What a method hands to `fit`, and how the result becomes a network for images."""
 
     trained: keras.Model  # what the batches are fed to: their inputs to logits (N, 10)
     network: keras.Model  # shares the trained layers: validation inputs to logits
     batches: Callable[[int], Batches]  # of an epoch, counted from 0
     validation: tuple[np.ndarray, np.ndarray]  # inputs, one-hot targets float32 (N, 10)
+    factors: dict[str, float]  # by a variable's path, what its learning rate is multiplied by; 1 where there is none
+    ema: float  # share that a step keeps of the moving average of the weights; 0: none
     finish: Callable[[], keras.Model]  # float32 network with the trained weights: uint8 images to logits
 
 
@@ -39,9 +41,9 @@ def fit(
 ) -> pd.DataFrame:
     """Train the task's network; it ends with the weights of the epoch that had the best validation accuracy.
 
-    With `training.ema`, those are the moving averages of the trained weights. Training stops early after
-    `training.patience` epochs without a better one. `on_epoch` is told each row of the history as it comes. `state`: a
-    file that each epoch is kept in; if it is there, its rows are told, and training goes on from it. Returns the
+    With `task.ema`, those are the moving averages of the trained weights. Training stops early after
+    `training.patience` epochs without a better one. `on_epoch` gets each row of the history as it comes. `state`: a
+    file that keeps the last epoch; if it exists, `on_epoch` gets its rows, and training resumes after them. Returns the
     history, a row an epoch, columns HISTORY; accuracies are fractions, seconds are wall-clock. Raises UserError when
     the loss is not finite.
     """
@@ -50,8 +52,7 @@ def fit(
         for layer in in_order(task.network):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
-    factors = learning_rate_factors(task.network, training)
-    optimizer = make_optimizer(training, training.epochs * len(task.batches(0)), factors)
+    optimizer = make_optimizer(training, training.epochs * len(task.batches(0)), task.factors, task.ema)
     task.network.compile(loss=loss, jit_compile=device.xla)
     task.trained.compile(optimizer, loss=loss, metrics=["accuracy"], jit_compile=device.xla)
     inputs, targets = task.validation
@@ -66,9 +67,9 @@ def fit(
         began = time.perf_counter()
         batches = task.batches(epoch)
         if shapes != (shapes := keras.tree.map_structure(np.shape, batches[0])):
-            # TensorFlow would make one function for all sizes seen so far, which rounds otherwise than one for a single
-            # size, as a training that goes on has it.
-            task.trained.train_function = None  # Keras makes it when it is needed
+            # One function traced for several sizes rounds differently from one traced for a single size, which is what
+            # a resumed training has. Keras traces it again when it is needed.
+            task.trained.train_function = None
         row = {"epoch": epoch + 1} | _train(task.trained, batches, epoch, device)
         with _averaged(task.trained):
             logits = predict(task.network, inputs, training.batch_size)
@@ -88,13 +89,13 @@ def fit(
 
 
 def _epochs_since_best(rows: list[dict]) -> int:
-    """How many epochs came after the first one with the best validation accuracy."""
+    """Return the number of epochs after the first one with the best validation accuracy."""
     accuracies = [row["val_accuracy"] for row in rows]
     return len(rows) - 1 - accuracies.index(max(accuracies)) if rows else 0
 
 
 def predict(network: keras.Model, inputs: np.ndarray, batch_size: int) -> np.ndarray:
-    """What the network makes of all inputs, in whole batches, so that each can be spread over several devices."""
+    """Return the outputs for all inputs, computed in whole batches, so that each can be split over several devices."""
     count, missing = len(inputs), -len(inputs) % batch_size
     if missing:
         inputs = np.concatenate([inputs, np.repeat(inputs[:1], missing, axis=0)])
@@ -102,13 +103,13 @@ def predict(network: keras.Model, inputs: np.ndarray, batch_size: int) -> np.nda
 
 
 def accuracy(logits: np.ndarray, targets: np.ndarray) -> float:
-    """Share of the images (N, 10) whose highest logit is at the highest target."""
+    """Return the share of images whose highest logit is at the highest target; both are (N, 10)."""
     return float((logits.argmax(axis=1) == targets.argmax(axis=1)).mean())
 
 
 def _train(network: keras.Model, batches: Batches, epoch: int, device: Device) -> dict[str, float]:
-    """One pass over the batches. Returns the means of loss and accuracy over the images."""
-    if device.gpus:  # steps are queued, and one batch is spread over all GPUs
+    """Train one pass over the batches; return the means of loss and accuracy over the images."""
+    if device.gpus:  # steps are queued, and each batch is split over all GPUs
         figures = network.fit(_Queue(batches), epochs=1, shuffle=False, verbose=0).history
         figures = {name: values[0] for name, values in figures.items()}
     else:

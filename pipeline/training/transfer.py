@@ -4,7 +4,7 @@ import keras
 
 from pipeline import models
 from pipeline.core import paths
-from pipeline.core.schema import Params
+from pipeline.core.schema import Params, Transfer
 from pipeline.data import splits
 from pipeline.layers.fast import accelerated, large_kernel
 from pipeline.layers.folding import folded
@@ -14,29 +14,27 @@ from pipeline.training.fit import Task
 from pipeline.training.trunk import cached, load_backbone, split, trunk
 
 
-def bfloat16_flags(name: str, params: Params) -> set[str]:
-    """None for depthwise convolutions of 3x3; those of 5x5 are matrix products in training, which gain from tiles."""
-    settings = params.models[name].trunk
-    _, upper = split(models.get(name).backbone(settings.resolution, None), settings.cut)
+def bfloat16_flags(name: str, settings: Transfer) -> set[str]:
+    """Return no flags for 3x3 depthwise convolutions; 5x5 ones train as matrix products, which gain from tiles."""
+    _, upper = split(models.get(name).backbone(settings.network.resolution, None), settings.network.cut)
     return device.TILES if any(large_kernel(layer) for layer in upper.layers) else set()
 
 
-def task(name: str, params: Params) -> Task:
-    """The trainable part of a pretrained architecture, on the activations that stage `trunk` cached."""
-    settings = params.models[name]
+def task(name: str, settings: Transfer, params: Params) -> Task:
+    """Return the training of a pretrained architecture's upper part on the activations that stage `trunk` cached."""
     _, labels = splits.load(paths.TRAIN)
     _, validation_labels = splits.load(paths.VALIDATION)
     views, validation = cached(paths.TRUNKS / name)
 
     def parts() -> tuple[keras.Model, keras.Model]:
-        lower, upper = split(load_backbone(name, params, settings.trunk.resolution), settings.trunk.cut)
+        lower, upper = split(load_backbone(name, settings.network.resolution), settings.network.cut)
         return lower, settled(upper)
 
     _, upper = parts()
     trained = head(upper if device.gpus() else accelerated(upper), settings.training.dropout)
 
     def finish() -> keras.Model:
-        # Built anew, since the trained one would take its optimizer along into the saved model.
+        # Built anew: the trained one would put its optimizer into the saved model.
         keras.config.set_dtype_policy("float32")
         lower, upper = parts()
         top = head(upper, settings.training.dropout)
@@ -47,11 +45,12 @@ def task(name: str, params: Params) -> Task:
     def batches(epoch: int) -> CachedViews:
         return CachedViews(views, labels, settings.training, params.seed, epoch)
 
-    return Task(trained, trained, batches, (validation[0].astype("float32"), one_hot(validation_labels)), finish)
+    targets = one_hot(validation_labels)
+    return Task(trained, trained, batches, (validation[0].astype("float32"), targets), {}, 0.0, finish)
 
 
 def settled(upper: keras.Model) -> keras.Model:
-    """A copy whose normalisation keeps its ImageNet statistics: folded in after a convolution, elsewhere frozen."""
+    """Return a copy whose normalisation keeps its ImageNet statistics: folded into a convolution, elsewhere frozen."""
     copy = folded(upper)
     for layer in copy.layers:
         layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
@@ -59,7 +58,7 @@ def settled(upper: keras.Model) -> keras.Model:
 
 
 def head(upper: keras.Model, dropout: float) -> keras.Model:
-    """Activations to float32 logits (N, 10)."""
+    """Return a network from activations to float32 logits (N, 10)."""
     activations = keras.Input(upper.input_shape[1:], name="activations")
     x = keras.layers.GlobalAveragePooling2D(name="pool")(upper(activations))
     x = keras.layers.Dropout(dropout, name="dropout")(x)

@@ -10,7 +10,6 @@ from pipeline import models
 from pipeline.core.errors import UserError
 from pipeline.core.files import checksum, read_json, replacing
 from pipeline.core.progress import Progress
-from pipeline.core.schema import Params
 from pipeline.data import manifest
 from pipeline.formats import hdf5
 from pipeline.layers.folding import folded
@@ -18,8 +17,8 @@ from pipeline.layers.folding import folded
 BATCH = 250  # images a forward pass
 
 
-def load_backbone(name: str, params: Params, resolution: int | None) -> keras.Model:
-    """The architecture's backbone with its ImageNet weights; with None, for pictures of any size.
+def load_backbone(name: str, resolution: int | None) -> keras.Model:
+    """Return the architecture's backbone with its ImageNet weights; with None, for pictures of any size.
 
     Raises UserError if the weights are not this network's.
     """
@@ -41,19 +40,19 @@ def split(backbone: keras.Model, cut: str) -> tuple[keras.Model, keras.Model]:
         activation = backbone.get_layer(cut).output
         return keras.Model(backbone.input, activation), keras.Model(activation, backbone.output)
     except ValueError as error:
-        raise UserError(f"trunk.cut: {backbone.name} cannot be cut at {cut!r}: {error}") from None
+        raise UserError(f"network.cut: {backbone.name} cannot be cut at {cut!r}: {error}") from None
 
 
 def trunk(lower: keras.Model) -> keras.Model:
-    """Uint8 images (N, 32, 32, 3) to activations.
+    """Return a network from uint8 images (N, 32, 32, 3) to activations.
 
-    `lower` is run as it is in inference, with its batch normalisation folded in.
+    `lower` runs in inference mode, with its batch normalisation folded into the convolutions.
     """
     return enlarged(folded(lower), lower.input_shape[1])
 
 
 def enlarged(network: keras.Model, resolution: int) -> keras.Model:
-    """A network of float pictures as one of uint8 images (N, 32, 32, 3), enlarged bilinearly to `resolution` pixels."""
+    """Return a network of uint8 images (N, 32, 32, 3), enlarged bilinearly to `resolution` pixels, for `network`."""
     images = keras.Input((32, 32, 3), dtype="uint8", name="images")
     # Not the layer Resizing: in Keras 3.15 it puts what follows into training mode when the model is called directly.
     pixels = keras.ops.image.resize(keras.ops.cast(images, "float32"), (resolution, resolution), "bilinear")
@@ -76,7 +75,7 @@ def cache(trunk: keras.Model, views: Iterable[np.ndarray], shape: tuple[int, int
 
 
 def cached(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The train and the validation images' activations, float16 (views, N, height, width, channels), memory-mapped.
+    """Return both splits' activations, memory-mapped: train, validation, float16 (views, N, height, width, channels).
 
     Raises UserError if a file is missing, or is not whole as stage `trunk` wrote it.
     """

@@ -37,6 +37,16 @@ def test_wilson_interval_of_a_published_example():
     assert metrics.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
 
 
+@pytest.mark.parametrize("total", [1, 7, 100, 9690, 10_000])
+def test_wilson_interval_is_the_closed_form(total):
+    z = 1.959963984540054
+    for correct in {0, 1, total // 3, total - 1, total}:
+        share, scale = correct / total, 1 + z**2 / total
+        half = z * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+        ends = ((share + z**2 / (2 * total) - half) / scale, (share + z**2 / (2 * total) + half) / scale)
+        assert metrics.wilson(correct, total) == pytest.approx(ends, abs=1e-12)
+
+
 def test_ece_is_zero_for_certainty_that_is_right_and_one_for_certainty_that_is_wrong():
     certain = np.eye(10)[[1, 2, 3]]
     assert metrics.ece(certain, np.array([1, 2, 3]), 15) == 0
@@ -87,6 +97,17 @@ def test_confusion_and_report_agree(predictions):
     assert counts.to_numpy().sum() == 2000
     assert report.loc["c", "recall"] == pytest.approx(counts.loc["c", "c"] / counts.loc["c"].sum())
     assert report.loc["c", "precision"] == pytest.approx(counts.loc["c", "c"] / counts["c"].sum())
+
+
+def test_a_class_has_the_interval_of_its_recall_and_one_without_images_none(predictions):
+    probabilities, labels = predictions
+    some = labels != 3
+    report = metrics.per_class(probabilities[some], labels[some], CLASSES).set_index("class")
+    right = int((probabilities[labels == 2].argmax(1) == 2).sum())
+    expected = metrics.wilson(right, int((labels == 2).sum()))
+    assert tuple(report.loc["c", ["recall_low", "recall_high"]]) == expected
+    assert expected[0] < report.loc["c", "recall"] < expected[1]
+    assert set(report.index[report["recall_low"].isna()]) == {"d", "macro avg", "weighted avg"}
 
 
 def test_the_temperature_undoes_a_scaling_of_the_logits(predictions):

@@ -86,14 +86,27 @@ def test_the_readme_has_the_graph_that_dvc_knows(monkeypatch):
 def test_the_committed_readme_has_the_table_that_the_command_writes():
     """Committed files, since a run in this clone may have left others; no results committed, no table."""
 
-    def committed(name: str) -> str:
-        command = ["git", "show", f"HEAD:{name}"]
-        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-
     between = committed("README.md").partition("<!-- results -->\n")[2].partition("<!-- /results -->")[0]
     if not committed("./").count("metrics/"):
         assert between == ""
         return
-    names = yaml.safe_load(committed("params.yaml"))["models"]
-    figures = {name: json.loads(committed(f"metrics/{name}.json")) for name in [*names, "ensemble"]}
+    names = [*yaml.safe_load(committed("params.yaml"))["models"], "ensemble"]
+    figures = {name: json.loads(committed(f"metrics/{name}.json")) for name in names}
+    for name, known in figures.items():
+        for stage in ("train", "evaluate"):
+            if "cost" in known and committed_names(f"records/{stage}/{name}.json"):
+                record = json.loads(committed(f"records/{stage}/{name}.json"))
+                known["cost"] |= {key: value for key, value in record.items() if isinstance(value, float)}
     assert results.markdown(figures) == committed("reports/results.md") == between
+
+
+def committed(name: str) -> str:
+    """A committed file's text, or a folder's list of names."""
+    command = ["git", "show", f"HEAD:{name}"]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def committed_names(path: str) -> list[str]:
+    """The path, if it is committed."""
+    command = ["git", "ls-tree", "--name-only", "HEAD", path]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
