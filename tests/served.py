@@ -8,14 +8,16 @@ import subprocess
 import sys
 import time
 
+import mlflow
 import numpy as np
 import pytest
 import requests
 from PIL import Image
 
+from pipeline.formats import keras_model
 from pipeline.layers import wrappers
 from pipeline.registry import promotion, versions
-from pipeline.tracking import logged_models, runs, store
+from pipeline.tracking import logged_models, store
 from tests.conftest import ROOT
 
 JSON = {"Content-Type": "application/json"}
@@ -48,9 +50,9 @@ def served_folder(tmp_path_factory, served_model, checked):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        store.connect(checked)
-        with runs.start("ensemble", {}):
-            address = logged_models.log_model(served_model, np.zeros((1, 32, 32, 3), "uint8"))
+        run = mlflow.MlflowClient().create_run(store.connect(checked))
+        keras_model.save(served_model, place / "model.keras")
+        address = logged_models.log(run, place / "model.keras", np.zeros((1, 32, 32, 3), "uint8")).model_uri
         name = checked.registry.model
         promotion.promote(name, versions.register(name, address, "tiny", {}), "a test", [])
     return place

@@ -15,8 +15,7 @@ from pipeline.tracking import store
 
 def main() -> None:
     params = environment.check()
-    store.connect(params)
-    experiment = store.open_experiment(params.tracking.experiment)
+    experiment = store.connect(params)
     uri, port = mlflow.get_tracking_uri(), os.environ.get("PORT") or "5000"
     remote = uri.startswith(("http://", "https://"))
     base = uri.rstrip("/") if remote else f"http://127.0.0.1:{port}"

@@ -14,7 +14,7 @@ from pipeline.core import errors
 def main():
     from pathlib import Path
     from pipeline.core import params
-    from pipeline.tracking import logged_models, runs, store
+    from pipeline.tracking import store
 
     store.connect(params.load(Path("params.yaml")))
     import keras
@@ -27,7 +27,7 @@ def main():
     model = keras.Model(inputs, outputs)
     model.compile("adam", "sparse_categorical_crossentropy")
     model.fit(images, np.zeros(4), verbose=0)
-    with runs.start("ensemble", {}), mlflow.start_run(nested=True, log_system_metrics=True):
+    with mlflow.start_run(log_system_metrics=True):
         Path("some.txt").write_text("some")
         mlflow.log_artifact("some.txt")
         mlflow.artifacts.download_artifacts(mlflow.get_artifact_uri("some.txt"), dst_path=".")
