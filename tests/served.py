@@ -50,7 +50,8 @@ def served_folder(tmp_path_factory, served_model, checked):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        run = mlflow.MlflowClient().create_run(store.connect(checked))
+        experiment = store.connect(checked)
+        run = mlflow.MlflowClient().create_run(experiment)
         keras_model.save(served_model, place / "model.keras")
         address = logged_models.log(run, place / "model.keras", np.zeros((1, 32, 32, 3), "uint8")).model_uri
         name = checked.registry.model
