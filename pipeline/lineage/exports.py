@@ -8,8 +8,8 @@ from mlflow.entities import Run
 
 from pipeline.core import paths
 from pipeline.core.files import checksum, read_json
-from pipeline.export import parity, publish
 from pipeline.lineage.link import Broken, Line
+from pipeline.registry import exports
 from pipeline.tracking import provenance, store
 
 
@@ -18,14 +18,14 @@ def verify(run: Run, depth: int = 1) -> Iterator[Line]:
 
     Raises Broken if they are not.
     """
-    link, digest = f"run {run.info.run_id}", run.data.tags.get(publish.DIGEST)
+    link, digest = f"run {run.info.run_id}", run.data.tags.get(exports.DIGEST)
     rows = read_json(paths.EXPORTED) if paths.EXPORTED.exists() else []
     row = next((row for row in rows if provenance.digest(row) == digest), None)
     if row is None:
         yield Line(depth, f"{paths.EXPORTED} has no such export any more: its figures are not verified")
         return
-    known = {name: run.data.params.get(name) for name in publish.SETTINGS}
-    known |= {name: run.data.metrics.get(name) for name in parity.FIGURES}
+    known = {name: run.data.params.get(name) for name in exports.SETTINGS}
+    known |= {name: run.data.metrics.get(name) for name in exports.figures(row)}
     known |= {"fingerprint": run.data.tags.get("fingerprint"), "shipped": run.data.tags.get("shipped") == "true"}
     for name, value in known.items():
         if row.get(name) != value:

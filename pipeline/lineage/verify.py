@@ -8,10 +8,10 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from pipeline.core import candidates
 from pipeline.core.errors import UserError
-from pipeline.export import publish
 from pipeline.formats import keras_archive
 from pipeline.lineage import exports, files, run, version
 from pipeline.lineage.link import Broken, Line
+from pipeline.registry import exports as registered
 from pipeline.registry import versions
 from pipeline.tracking import provenance, runs
 from pipeline.tracking.provenance import LOCK
@@ -65,7 +65,7 @@ def _run(run_id: str, model: str) -> Iterator[Line]:
     found = runs.get(run_id)
     if found is None:
         raise UserError(f"the store has no run {run_id}: `make ui` shows those that it has")
-    if found.data.tags.get(runs.STAGE) == publish.STAGE:
+    if found.data.tags.get(runs.STAGE) == registered.STAGE:
         above = found.data.tags.get(MLFLOW_PARENT_RUN_ID)
         yield Line(0, f"run {run_id}: {found.info.run_name}, of the model of run {above}")
         yield from exports.verify(found)

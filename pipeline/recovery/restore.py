@@ -6,8 +6,7 @@ from typing import Any
 from pipeline.core import candidates, paths
 from pipeline.core.files import read_json
 from pipeline.core.schema import Params
-from pipeline.export import publish
-from pipeline.registry import promotion, versions
+from pipeline.registry import exports, promotion, versions
 from pipeline.reporting import model_card
 from pipeline.tracking import logged_models, runs, store, upload, view
 
@@ -69,7 +68,7 @@ def _restore_exports(rows: list[dict[str, Any]], edge: dict[str, Any]) -> Iterat
         yield f"exports: of another model {', '.join(stale)} than the files: `dvc repro` makes them"
         return
     for row in rows:
-        run_id = publish.log(row, publish.parent(row["candidate"]))
+        run_id = exports.log(row, exports.parent(row["candidate"]))
         yield f"{row['candidate']}, {row['format']} {row['precision']}: run {run_id}"
     model = edge["model"]
     if edge["version"] is None:
@@ -77,4 +76,4 @@ def _restore_exports(rows: list[dict[str, Any]], edge: dict[str, Any]) -> Iterat
     elif versions.EDGE in versions.aliases(model):
         yield f"registry: {model} has @{versions.EDGE}"
     else:
-        yield f"registry: {model} version {publish.register(edge)} restored as @{versions.EDGE}"
+        yield f"registry: {model} version {exports.register(edge)} restored as @{versions.EDGE}"

@@ -17,7 +17,7 @@ from PIL import Image
 
 from pipeline.core import candidates, paths
 from pipeline.core.files import read_json, read_yaml
-from pipeline.data import cifar10, splits
+from pipeline.data import splits
 from pipeline.reporting import charts, render, results, tables
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -111,8 +111,8 @@ def drawn() -> dict[str, list[dict[str, Any]]]:
 
 def recalls(scored: candidates.Metrics) -> list[tuple[str, list[float]]]:
     """Return each class, with the share of its test images that each candidate has right."""
-    columns = [tables.per_class(name)["recall"] for name in scored]
-    return [(name, [column[index] for column in columns]) for index, name in enumerate(cifar10.CLASSES)]
+    reports = [tables.per_class(name) for name in scored]
+    return [(name, [report["recall"][row] for report in reports]) for row, name in enumerate(reports[0]["class"])]
 
 
 def mistakes(names: list[str]) -> dict[str, dict[str, Any]]:

@@ -2,8 +2,7 @@
 
 from pipeline.core import candidates, environment, errors, paths
 from pipeline.core.files import fresh_folder, read_json, replacing, write_json
-from pipeline.export import publish
-from pipeline.registry import versions
+from pipeline.registry import exports, versions
 from pipeline.reporting import model_card
 from pipeline.tracking import logged_models, store
 
@@ -14,15 +13,15 @@ def main() -> None:
     rows = read_json(paths.EXPORTED)
     fresh_folder(paths.EXPORT_CARDS)
     for name in dict.fromkeys(row["candidate"] for row in rows):
-        run = publish.parent(name)
+        run = exports.parent(name)
         with versions.alone():
             for row in rows:
                 if row["candidate"] == name:
-                    publish.log(row, run)
+                    exports.log(row, run)
         text = model_card.render(name, logged_models.model_uri(run), exports=rows)
-        with replacing(publish.card_of(name)) as temporary:
+        with replacing(exports.card_of(name)) as temporary:
             temporary.write_text(text)
-    made = publish.edge(rows, candidates.scored(), params)
+    made = exports.edge(rows, candidates.scored(), params)
     if made["version"] is None:
         print(f"{made['model']}: @{versions.EDGE} stays where it was: {made['reason']}")
     else:

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core import candidates, environment, errors, paths
-from pipeline.core.files import replacing
-from pipeline.data import cifar10, splits
+from pipeline.core.files import read_json, replacing
+from pipeline.data import splits
 from pipeline.reporting import charts, montage, render, results, tables
 
 SHOWN = 40  # near-duplicates in the picture
@@ -21,7 +21,8 @@ def main() -> None:
             table.to_csv(temporary, index=False)
     for name, chart in charts.CHARTS.items():
         render.write(chart.draw(), paths.PICTURES / f"{name}.png")
-    montage.samples(paths.PICTURES / "samples.png", *splits.load(paths.TRAIN), cifar10.CLASSES)
+    classes = list(read_json(paths.REPORTS / "data.json")["classes"]["train"])
+    montage.samples(paths.PICTURES / "samples.png", *splits.load(paths.TRAIN), classes)
     draw_duplicates()
     with replacing(paths.REPORTS / "results.md") as temporary:
         temporary.write_text(results.markdown(candidates.metrics()))

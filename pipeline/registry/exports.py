@@ -1,4 +1,4 @@
-"""What was exported, told to MLflow: a child run for each variant, and the version that has the alias `edge`."""
+"""Exports in MLflow: a child run for each variant, and the version that has the alias `edge`."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from mlflow.utils.time import get_current_time_millis
 
 from pipeline.core import candidates, paths
 from pipeline.core.schema import Params
-from pipeline.export import parity
 from pipeline.registry import versions
 from pipeline.reporting import model_card
 from pipeline.tracking import logged_models, provenance, runs, store
@@ -41,12 +40,17 @@ def log(row: dict[str, Any], parent: Run) -> str:
         now = get_current_time_millis()
         MlflowClient().log_batch(
             run_id,
-            metrics=[Metric(key, row[key], now, 0) for key in parity.FIGURES if row[key] is not None],
+            metrics=[Metric(key, value, now, 0) for key, value in figures(row).items()],
             params=[Param(key, row[key]) for key in SETTINGS],
         )
         if row["file"]:
             store.log_file(Path(row["file"]), run_id)
     return run_id
+
+
+def figures(row: dict[str, Any]) -> dict[str, float]:
+    """Return what was measured of a row's file; nothing where there is no file."""
+    return {key: value for key, value in row.items() if isinstance(value, int | float) and not isinstance(value, bool)}
 
 
 def card_of(name: str) -> Path:
