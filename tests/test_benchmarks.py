@@ -100,11 +100,8 @@ def test_a_mistake_is_one_line(arguments, message):
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("trunk", [{"cut": None, "views": 1, "shift": 0}, None])
-def test_a_benchmark_of_the_cached_trunk_wants_one(trunk, checked):
-    model = checked.models["mobilenetv2"]
-    model = model.model_copy(update={"trunk": trunk and model.trunk.model_copy(update=trunk)})
-    changed = checked.model_copy(update={"models": checked.models | {"mobilenetv2": model}})
+def test_a_benchmark_of_the_cached_trunk_wants_one(checked):
+    changed = checked.model_copy(update={"models": checked.models | {"mobilenetv2": checked.models["custom_cnn"]}})
     assert common.cached("mobilenetv2", checked) is checked.models["mobilenetv2"]
-    with pytest.raises(UserError, match=r"models\.mobilenetv2 with a trunk\.cut"):
+    with pytest.raises(UserError, match=r"models\.mobilenetv2 of method transfer"):
         common.cached("mobilenetv2", changed)

@@ -2,6 +2,8 @@
 
 import itertools
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import hydra
@@ -12,6 +14,7 @@ from omegaconf import OmegaConf
 from pipeline.core import params, paths, profiles, schema
 from pipeline.core.files import read_yaml
 from pipeline.core.params import UserError
+from pipeline.models import custom_cnn
 from tests.conftest import ROOT
 
 YAML = (ROOT / "params.yaml").read_text()
@@ -21,14 +24,14 @@ MISTAKES = {
     "unknown nested key": (
         ["models", "custom_cnn", "training", "epoch"],
         3,
-        "models.custom_cnn.training.epoch: unknown",
+        "training.epoch: unknown",
     ),
-    "wrong type": (["models", "mobilenetv2", "training", "epochs"], "ten", "models.mobilenetv2.training.epochs"),
+    "wrong type": (["models", "mobilenetv2", "training", "epochs"], "ten", "training.epochs"),
     "number for text": (["registry", "model"], 7, "registry.model"),
-    "out of range": (["models", "custom_cnn", "training", "dropout"], 1.5, "models.custom_cnn.training.dropout"),
-    "zero epochs": (["models", "custom_cnn", "training", "epochs"], 0, "models.custom_cnn.training.epochs"),
+    "out of range": (["models", "mobilenetv2", "training", "dropout"], 1.5, "training.dropout"),
+    "zero epochs": (["models", "custom_cnn", "training", "epochs"], 0, "training.epochs"),
     "unknown choice": (["weights", "on_unreachable"], "ignore", "weights.on_unreachable"),
-    "bad checksum": (["models", "resnet50v2", "weights", 0, "md5"], "abc", "models.resnet50v2.weights.0.md5"),
+    "bad checksum": (["models", "resnet50v2", "weights", 0, "md5"], "abc", "weights.0.md5"),
     "mistyped key, also missing": (["models", "custom_cnn", "training"], {"epoch": 3}, "training.epoch: unknown key"),
     "a profile elsewhere": (["profile"], "../../x", "profile: "),
     "a path that is none": (["weights", "folder"], "a\0b", "weights.folder: "),
@@ -40,17 +43,17 @@ MISTAKES = {
     "small above whole": (
         ["models", "custom_cnn", "training", "small"],
         40,
-        "models.custom_cnn: Value error, training.small",
+        "Value error, training.small",
     ),
-    "average from scratch": (["models", "custom_cnn", "training", "ema"], 0.5, "are for pretrained networks"),
-    "cut, moved images": (["models", "mobilenetv2", "training", "shift"], 2, "with trunk.cut, training.shift"),
-    "no cut, views": (["models", "mobilenetv2", "trunk", "cut"], None, "give trunk.views: 1"),
-    "no cut, odd size": (
-        ["models", "mobilenetv2", "trunk"],
-        {"resolution": 80, "cut": None, "views": 1, "shift": 0},
-        "32 pixels",
+    "a key of another method": (["models", "custom_cnn", "training", "ema"], 0.5, "training.ema: unknown key"),
+    "cut, moved images": (["models", "mobilenetv2", "training", "shift"], 2, "training.shift: unknown key"),
+    "an unknown method": (["models", "mobilenetv2", "method"], "guess", "models.mobilenetv2: Input tag 'guess'"),
+    "no network": (["models", "mobilenetv2", "network"], None, "network: missing"),
+    "a network of another module": (
+        ["models", "custom_cnn", "network", "layers"],
+        3,
+        "models.custom_cnn.network.layers: unknown key",
     ),
-    "no trunk": (["models", "mobilenetv2", "trunk"], None, "models.mobilenetv2"),
 }
 
 
@@ -75,14 +78,19 @@ def test_a_mistake_is_named_in_one_line(mistake, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["custom_cnn", "mobilenetv2"])
-def test_an_architecture_with_an_entry_of_the_other_kind_is_named(name, tmp_path):
-    """From scratch or pretrained: what the entry says and what the module has."""
+def test_an_architecture_whose_module_is_not_for_the_method_is_named(name, tmp_path):
     models = yaml.safe_load(YAML)["models"]
     other = models["mobilenetv2" if name == "custom_cnn" else "custom_cnn"]
     path = tmp_path / "params.yaml"
     path.write_text(changed(["models", name], other))
-    with pytest.raises(UserError, match=rf"models.{name}: architectures/{name}.py has no `b\w+`; give it"):
+    with pytest.raises(UserError, match=rf"models.{name}.method: pipeline/models/{name}.py is not for \w+: give "):
         params.load(path)
+
+
+def test_params_are_checked_without_keras():
+    code = "import sys; from pipeline.core import params; params.load(); print('keras' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"
 
 
 def test_numbers_as_dvc_writes_them_are_numbers(tmp_path):
@@ -171,10 +179,10 @@ def test_every_knob_has_its_meaning_beside_it():
     for line in (general + "\nevaluation:" + rest).splitlines():
         if re.match(r"\s*(- )?\w+: \S", line) and not re.match(r"\s*(url|path|package):", line):
             assert "#" in line or "subset" in line or line.strip() in ("train: null", "test: null"), line
-    for section in (schema.Trunk, schema.Network, schema.Training):
-        for name in section.model_fields:
-            prefix = section.__name__.lower()
-            assert re.search(rf"# +{prefix}\.(\w+, )?{name}[ ,]", models), f"{prefix}.{name} is not explained"
+    sections = [schema.ScratchTraining, schema.TransferTraining, schema.FinetuneTraining]
+    sections += [schema.TransferNetwork, schema.FinetuneNetwork, custom_cnn.Network]
+    for name in {name for section in sections for name in section.model_fields}:
+        assert re.search(rf"# +(\w+, )?{name}[ ,]", models), f"say above the models in params.yaml what {name} is"
 
 
 def test_the_readmes_links_and_profiles_are_there():
@@ -205,12 +213,22 @@ def test_a_profile_is_laid_over_params_as_dvc_does_it(profile, tmp_path, monkeyp
     assert params.checked(profiles.laid_over(read_yaml(paths.PARAMS), profile), path) == by_hydra
 
 
-@pytest.mark.parametrize("changes", [{"sed": 1}, {"models": {"custom_cnn": {"training": {"epoch": 1}}}}])
-def test_a_profile_that_changes_what_is_not_there_is_refused(changes, tmp_path, monkeypatch):
+def test_a_profile_that_changes_what_is_not_there_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "PROFILES", tmp_path)
-    (tmp_path / "fast.yaml").write_text(yaml.safe_dump(changes))
-    with pytest.raises(UserError, match=r"(sed|epoch) is not in params.yaml"):
+    (tmp_path / "fast.yaml").write_text(yaml.safe_dump({"sed": 1}))
+    with pytest.raises(UserError, match=r"sed is not in params.yaml"):
         profiles.laid_over(read_yaml(ROOT / "params.yaml"), "fast")
+
+
+def test_a_profile_may_give_an_architecture_another_method(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "PROFILES", tmp_path)
+    keys = {"first_layer": 1.0, "ema": 0.0, "shift": 0, "cutmix": 0.0, "small": 32, "small_share": 0.0}
+    network = {"resolution": 64, "cut": None, "views": None, "shift": None}
+    entry = {"method": "finetune", "network": network, "training": keys}
+    (tmp_path / "whole.yaml").write_text(yaml.safe_dump({"models": {"mobilenetv2": entry}}))
+    values = profiles.laid_over(read_yaml(ROOT / "params.yaml"), "whole")
+    assert values["models"]["mobilenetv2"]["network"] == {"resolution": 64}
+    assert params.checked(values, tmp_path).models["mobilenetv2"].method == "finetune"
 
 
 def test_a_profile_may_change_an_architecture_that_was_taken_out(monkeypatch):

@@ -64,20 +64,20 @@ CHANGED += ["a claim of a terabyte", "a packed array", "an array with an attribu
 
 @pytest.mark.fault("as weights of a backbone")
 @pytest.mark.parametrize("kind", [*WRONG, *CHANGED])
-def test_weights_that_are_not_the_networks_are_refused(kind, whole, checked, tmp_path, monkeypatch, record_property):
+def test_weights_that_are_not_the_networks_are_refused(kind, whole, tmp_path, monkeypatch, record_property):
     monkeypatch.chdir(tmp_path)
     path = paths.WEIGHTS / NAME / FILE
     path.parent.mkdir(parents=True)
     WRONG[kind](whole, path) if kind in WRONG else changed(kind, whole, path)
     install(path)
     with pytest.raises(UserError, match="does not fit mobilenetv2") as caught:
-        trunk.load_backbone(NAME, checked, 96)
+        trunk.load_backbone(NAME, 96)
     assert not path.with_name("canary").exists()
     record_property("seen", str(caught.value))
 
 
 @pytest.mark.parametrize("names", [3, [0.5], h5py.Empty("f4")], ids=["a number", "numbers", "nothing"])
-def test_a_release_whose_layers_have_no_names_is_refused(names, checked, tmp_path, monkeypatch):
+def test_a_release_whose_layers_have_no_names_is_refused(names, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = paths.WEIGHTS / NAME / "release.h5"
     path.parent.mkdir(parents=True)
@@ -85,7 +85,7 @@ def test_a_release_whose_layers_have_no_names_is_refused(names, checked, tmp_pat
         file.attrs["layer_names"] = names
     install(path)
     with pytest.raises(UserError, match="does not fit mobilenetv2"):
-        trunk.load_backbone(NAME, checked, 96)
+        trunk.load_backbone(NAME, 96)
 
 
 @pytest.mark.parametrize(

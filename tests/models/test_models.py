@@ -16,7 +16,7 @@ from pipeline.training.transfer import head, settled
 from pipeline.training.trunk import split, trunk
 
 MODELS = params.load(Path(__file__).parents[2] / "params.yaml").models
-PRETRAINED = [name for name, model in MODELS.items() if model.trunk]
+PRETRAINED = [name for name, model in MODELS.items() if model.method == "transfer"]
 RESOLUTION = 96  # of the tests of one network only
 
 
@@ -27,7 +27,7 @@ def backbones():
 
     def get(name: str) -> keras.Model:
         if name not in built:
-            built[name] = models.get(name).backbone(MODELS[name].trunk.resolution, None)
+            built[name] = models.get(name).backbone(MODELS[name].network.resolution, None)
         return built[name]
 
     return get
@@ -60,8 +60,8 @@ def assert_same(first: dict[str, list[np.ndarray]], second: dict[str, list[np.nd
 def test_a_pretrained_network_cut_as_in_params_maps_pictures_to_logits(name, backbones, pictures):
     settings = MODELS[name]
     backbone = backbones(name)
-    lower, upper = split(backbone, settings.trunk.cut)
-    assert lower.layers[-1].name == settings.trunk.cut
+    lower, upper = split(backbone, settings.network.cut)
+    assert lower.layers[-1].name == settings.network.cut
     frozen, top = trunk(lower), head(upper, settings.training.dropout)
     activations = frozen.predict_on_batch(pictures)
     logits = np.asarray(top(activations, training=False))
@@ -75,7 +75,7 @@ def test_a_pretrained_network_cut_as_in_params_maps_pictures_to_logits(name, bac
 def test_a_network_called_directly_gives_what_predict_gives(lite0_weights, pictures):
     """Keras' preprocessing layers can put all that follows them into training mode."""
     backbone = efficientnet_lite0.backbone(RESOLUTION, lite0_weights)
-    lower, upper = split(backbone, MODELS["efficientnet_lite0"].trunk.cut)
+    lower, upper = split(backbone, MODELS["efficientnet_lite0"].network.cut)
     images = keras.Input((32, 32, 3), dtype="uint8")
     whole = keras.Model(images, head(upper, 0.5)(trunk(lower)(images)))
     assert np.allclose(whole(pictures), whole.predict_on_batch(pictures), atol=0.05)
@@ -83,7 +83,7 @@ def test_a_network_called_directly_gives_what_predict_gives(lite0_weights, pictu
 
 @pytest.mark.parametrize("name", PRETRAINED)
 def test_the_heads_batch_normalisation_is_frozen_and_the_rest_is_trained(name, backbones):
-    upper = settled(split(backbones(name), MODELS[name].trunk.cut)[1])
+    upper = settled(split(backbones(name), MODELS[name].network.cut)[1])
     trained = {id(weight) for weight in head(upper, 0.3).trainable_weights}
     normalisations = [layer for layer in upper.layers if isinstance(layer, keras.layers.BatchNormalization)]
     others = [layer for layer in upper.layers if layer.weights and layer not in normalisations]
@@ -144,13 +144,13 @@ def test_the_first_convolution_sees_the_scaled_pixels(backbones):
 
 
 def test_an_unknown_cut_is_refused(backbones):
-    with pytest.raises(UserError, match=r"trunk\.cut: .*'no_such_layer'") as caught:
+    with pytest.raises(UserError, match=r"network\.cut: .*'no_such_layer'") as caught:
         split(backbones("mobilenetv2"), "no_such_layer")
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_cut_beside_a_shortcut_is_refused(backbones):
-    with pytest.raises(UserError, match=r"trunk\.cut: .*'block_12_project'"):
+    with pytest.raises(UserError, match=r"network\.cut: .*'block_12_project'"):
         split(backbones("mobilenetv2"), "block_12_project")
 
 

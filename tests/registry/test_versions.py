@@ -5,16 +5,15 @@ import signal
 import subprocess
 import sys
 
-import keras
 import mlflow
 import numpy as np
 import pytest
 from mlflow import MlflowClient
 
 from pipeline.core.errors import UserError
-from pipeline.layers import wrappers
 from pipeline.registry import journal, promotion, versions
-from pipeline.tracking import logged_models, runs
+from pipeline.tracking import logged_models
+from tests import tiny
 from tests.conftest import ROOT
 
 MODEL = "cifar10-classifier"
@@ -43,14 +42,11 @@ def state() -> tuple[dict[str, str], dict[str, str]]:
     return stages, {alias: str(version) for alias, version in aliases.items()}
 
 
-def test_a_promoted_model_loads_by_alias_and_by_stage():
-    keras.utils.set_random_seed(1)
+def test_a_promoted_model_loads_by_alias_and_by_stage(tmp_path):
+    model = tiny.keras_model(tmp_path / "model.keras")
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), "uint8")
-    inputs = keras.Input((32, 32, 3), dtype="uint8", name="images")
-    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
-    model = wrappers.calibrated(keras.Model(inputs, keras.layers.Dense(10)(pooled), name="tiny"), 1.0, "tiny_served")
-    with runs.start("tiny", {}):
-        uri = logged_models.log_model(model, images)
+    run = MlflowClient().create_run(mlflow.get_experiment_by_name("cifar10").experiment_id)
+    uri = logged_models.log(run, tmp_path / "model.keras", images).model_uri
     for _ in range(2):  # the same model again adds no version
         version = versions.register(MODEL, uri, "a description", {"candidate": "tiny"})
         promote(version)

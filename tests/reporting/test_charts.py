@@ -1,52 +1,96 @@
-"""The charts of the report's page."""
+"""The charts: what they say, that their names are text, and that extreme tables can be drawn."""
 
+import re
+
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from pipeline.reporting import charts, svg
+from pipeline.reporting import charts, montage, render, tables
+from tools import plots
+
+COMPARISON = pd.DataFrame(
+    [
+        {"candidate": name, "accuracy": accuracy, "accuracy_low": accuracy - 0.01, "accuracy_high": accuracy + 0.01}
+        | {"seconds_per_1000_images": cost, "size_mb": 2 * cost, "notebook": notebook}
+        for name, accuracy, cost, notebook in (
+            ("<b>one", 0.9, 1.0, 0.7),
+            ("two", 0.8, 2.0, None),
+            ("ensemble", 0.95, 3.0, 0.8),
+        )
+    ]
+)
 
 
 def test_the_front_has_what_no_other_beats():
-    points = {"dear": (9, 0.9), "cheap": (1, 0.5), "worse": (2, 0.4), "dearer": (3, 0.5), "good": (4, 0.8)}
-    assert charts.front(points) == ["cheap", "good", "dear"]
-    assert charts.front({"b": (1, 0.5), "a": (1, 0.7)}) == ["a"]
+    costs, gains = pd.Series([9, 1, 2, 3, 4]), pd.Series([0.9, 0.5, 0.4, 0.5, 0.8])
+    assert tables.front(costs, gains) == [True, True, False, False, True]
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 1), (0.928, 0.961), (1, 16), (0, 4.66), (0.0004, 0.0007), (0, 31000)])
-def test_ticks_are_few_round_and_within(low, high):
-    scale = svg.Scale(low, high, 0, 100)
-    ticks = scale.ticks()
-    assert 2 <= len(ticks) <= 6
-    assert all(low - 1e-12 <= tick <= high + 1e-12 for tick in ticks)
-    assert max(len(svg.number(tick)) for tick in ticks) <= 7
-    assert (scale(low), scale(high)) == (0, 100)
+@pytest.mark.parametrize(
+    "chart",
+    [
+        charts.intervals(COMPARISON),
+        charts.against(COMPARISON),
+        charts.tradeoff(COMPARISON, "size_mb", "MB of the model file"),
+    ],
+)
+def test_a_chart_says_in_its_label_what_it_shows_and_names_are_text(chart):
+    drawn = render.inline(chart)
+    label = re.search(r'aria-label="([^"]*)"', drawn)[1]
+    assert drawn.startswith('<svg role="img" ')
+    assert "&lt;b&gt;one 90.00%" in label
+    assert "<b>" not in drawn
+    assert "http" not in drawn
 
 
-def test_equal_values_have_a_scale_too():
-    scale = svg.around([0.1, 0.1], 0, 100)
-    assert scale(0.1) == pytest.approx(50)
-    assert svg.around([0.0], 0, 100)(0) == pytest.approx(50)
-
-
-def test_names_are_text_not_markup():
-    drawn = svg.element("text", "<b>&", aria_label='"<i>', class_="a")
-    assert drawn == '<text aria-label="&#34;&lt;i&gt;" class="a">&lt;b&gt;&amp;</text>'
+def test_a_candidate_has_one_colour_in_all_charts_and_the_ensemble_the_first():
+    scale = charts.names(COMPARISON)["color"].to_dict()["scale"]
+    assert dict(zip(scale["domain"], scale["range"], strict=True))["ensemble"] == "var(--s0)"
+    networks = COMPARISON[COMPARISON["candidate"] != "ensemble"].rename(columns={"candidate": "architecture"})
+    without = charts.names(networks, "architecture")["color"].to_dict()["scale"]
+    assert (
+        dict(zip(without["domain"], without["range"], strict=True)).items()
+        <= dict(zip(scale["domain"], scale["range"], strict=True)).items()
+    )
 
 
 def test_a_matrix_without_mistakes_and_a_class_without_images_can_be_drawn():
-    counts = pd.DataFrame([[5, 0], [0, 0]], index=["a", "b"], columns=["a", "b"])
-    drawn = charts.confusion("somebody", counts)
+    counts = pd.DataFrame({"actual": ["a", "a", "b", "b"], "predicted": ["a", "b", "a", "b"], "count": [5, 0, 0, 0]})
+    drawn = render.inline(charts.confusion(counts, "somebody"))
     assert "5 of 5 test images right. No mistakes" in drawn
     assert drawn.count(">5<") == 1
 
 
-def test_bars_of_no_mistakes_can_be_drawn():
-    report = pd.DataFrame({"class": ["a", "b"], "recall": [1.0, 1.0]})
-    assert ", 0.0%" in charts.mistaken({"somebody": report}, {"somebody": 1})
-
-
 def test_a_single_epoch_is_a_point():
-    history = pd.DataFrame({"epoch": [1], "loss": [2.0], "accuracy": [0.1], "val_loss": [2.1], "val_accuracy": [0.2]})
-    drawn = charts.curves({"somebody": history}, "loss", {"somebody": 1})
-    assert "nan" not in drawn
-    assert ">1.5<" not in drawn  # there is no half of an epoch
+    rows = [
+        {"architecture": "a", "epoch": 1, "images": images, "accuracy": 0.1, "loss": 2.0}
+        for images in ("validation", "training")
+    ]
+    assert "NaN" not in render.inline(charts.curves(pd.DataFrame(rows), "loss"))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_a_file_is_for_light_backgrounds_and_the_same_each_time(suffix, tmp_path):
+    paths = [tmp_path / f"{number}{suffix}" for number in range(2)]
+    for path in paths:
+        render.write(charts.intervals(COMPARISON), path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    if suffix == ".png":
+        assert Image.open(paths[0]).convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+    else:
+        assert "var(--" not in paths[0].read_text()
+
+
+def test_images_are_put_in_rows_and_nothing_is_a_picture_too(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), "uint8")
+    montage.samples(tmp_path / "samples.png", images, np.arange(30) % 3, ["a", "b", "c"])
+    assert Image.open(tmp_path / "samples.png").width == 10 * montage.WIDE
+    montage.pairs(tmp_path / "none.png", images, images, pd.DataFrame(columns=["image", "other"]))
+    assert Image.open(tmp_path / "none.png").size
+
+
+def test_the_templates_of_dvc_plots_are_written_from_the_charts():
+    for name, text in plots.templates().items():
+        assert (plots.FOLDER / name).read_text() == text, "run `make readme`, which writes the templates"

@@ -10,7 +10,8 @@ from tests.conftest import ROOT
 
 TEMPLATES = {path.stem: path.read_text() for path in (ROOT / ".dvc/plots").glob("*.json")}
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-MADE = {"rev", "images", "share"}  # by DVC, and by a template's transforms
+MADE = {"rev", "lost", "front"}  # by DVC, and by a template's transforms
+HISTORIES = {"plots/history/custom_cnn.csv"}  # drawn as DVC draws any table
 
 
 @pytest.fixture(scope="module")
@@ -33,21 +34,18 @@ def fields(node) -> set[str]:
 
 
 def test_curves_comparison_and_confusion_are_drawn(shown):
-    tops = [next(iter(plot)) for plot in GRAPH["plots"]]
-    counts = [f"plots/evaluation/{name}/counts.csv" for name in ("custom_cnn", "ensemble")]
-    assert set(shown) == {*tops, *counts}
-    for name, specification in shown.items():
+    tops = {next(iter(plot)) for plot in GRAPH["plots"]}
+    assert set(shown) == tops | HISTORIES
+    for name in tops:
+        specification = shown[name]
         assert "<DVC_METRIC" not in json.dumps(specification), name
         assert fields(specification | {"data": {}}) <= set(specification["data"]["values"][0]) | MADE, name
 
 
 def test_every_template_is_used_and_every_one_used_is_there():
-    evaluated = [GRAPH["stages"]["evaluate"]["do"], GRAPH["stages"]["ensemble"]]
-    used = {next(iter(entry.values()))["template"] for entry in GRAPH["plots"]}
-    used |= {next(iter(plot.values()))["template"] for stage in evaluated for plot in stage["plots"]}
-    assert used == set(TEMPLATES)
+    assert {next(iter(entry.values()))["template"] for entry in GRAPH["plots"]} == set(TEMPLATES)
     for text in TEMPLATES.values():
-        assert json.loads(text)["$schema"].endswith("vega-lite/v5.json")
+        assert "vega-lite" in json.loads(text)["$schema"]
 
 
 def test_the_tables_have_what_was_measured(small, shown):
@@ -58,9 +56,9 @@ def test_the_tables_have_what_was_measured(small, shown):
     for row in comparison:
         metrics = small.read(f"metrics/{row['candidate']}.json")
         assert float(row["accuracy"]) == pytest.approx(metrics["test"]["accuracy"], abs=1e-12)
-    counts = shown["plots/evaluation/ensemble/counts.csv"]["data"]["values"]
-    assert [row["predicted"] for row in counts] == list(cifar10.CLASSES) * 10
-    assert sum(int(row["count"]) for row in counts) == 200
+    counts = shown["confusion matrices, test images"]["data"]["values"]
+    assert [row["predicted"] for row in counts] == list(cifar10.CLASSES) * 10 * 2
+    assert sum(int(row["count"]) for row in counts) == 200 * 2
 
 
 def test_the_extensions_own_form_keeps_its_anchors(small):

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from pipeline.core import paths
-from pipeline.core.files import write_json
+from pipeline.core.files import write_json, write_yaml
 from pipeline.data import cifar10, splits
 from pipeline.evaluation import metrics, record
 from pipeline.reporting import page
@@ -24,7 +24,7 @@ NETWORKS = {"custom_cnn": 0.9, "mobilenetv2": 0.93, "efficientnet_lite0": 0.92}
 REASON = "ImageNet weights unreachable, and none in the weights folder"
 LARGEST = 900_000  # bytes
 EXPORT = {"role": "best", "candidate": "ensemble", "format": "litert", "size_mb": 31.2, "images": 4500}
-EXPORT |= {"accuracy_drop": 0.001, "drop_low": -0.002, "drop_high": 0.004, "run_id": "e" * 32}
+EXPORT |= {"accuracy_drop": 0.001, "drop_low": -0.002, "drop_high": 0.004}
 EXPORT |= {"accuracy": 0.93, "keras_accuracy": 0.931, "latency_ms_1_thread": 4.1, "latency_ms_2_threads": 2.6}
 
 
@@ -61,11 +61,6 @@ def guessed(labels: np.ndarray, right: float, seed: int) -> np.ndarray:
     return (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype("float32")
 
 
-def tags(stage: str) -> dict[str, str]:
-    splits = {f"dep.{path}": f"{path.name:a<32}.dir" for path in (paths.TRAIN, paths.VALIDATION, paths.TEST)}
-    return {"dvc.stage": stage, "git.commit": "c" * 40, "git.changed": "true"} | splits
-
-
 @pytest.fixture(scope="module")
 def several(tmp_path_factory, images) -> Path:
     """A folder with the files of three networks, of guesses, of a skipped one, and of an ensemble that was refused."""
@@ -85,11 +80,9 @@ def several(tmp_path_factory, images) -> Path:
         against = {"against_best_member": {"member": "mobilenetv2"}}
         against["against_best_member"] |= metrics.mcnemar(guesses["ensemble"], guesses["mobilenetv2"], labels)
         for size, (name, guess) in enumerate(guesses.items(), 1):
-            cost = {"parameters": 10**6, "size_mb": 4.0 * size, "seconds_per_1000_images": 1.5, "train_seconds": 300.0}
-            cost["train_cpu_seconds"] = 500.0
             more = against if name == "ensemble" else {}
-            record.record(name, guess, guess, pictures, labels, 15, cost, **more)
-            write_json(paths.candidate(name) / "run.json", receipt(name))
+            record.write(name, guess, guess, labels, 15, {"parameters": 10**6, "size_mb": 4.0 * size}, **more)
+            write_facts(name)
         history = {"epoch": [1, 2], "loss": [1.5, 1.2], "accuracy": [0.6, 0.7], "val_loss": [1.4, 1.3]}
         for name in NETWORKS:
             paths.HISTORY.mkdir(exist_ok=True)
@@ -99,7 +92,14 @@ def several(tmp_path_factory, images) -> Path:
         metrics.paired(guesses, labels).to_csv(tables / "paired.csv", index=False)
         helps = metrics.helps(guesses["ensemble"], guesses["mobilenetv2"], labels, cifar10.CLASSES)
         helps.to_csv(tables / "helps.csv", index=False)
-        write_json(paths.VOTE, {"weights": dict.fromkeys(NETWORKS, 1 / 3), "temperature": 0.9})
+        outs = [
+            {"path": str(path), "md5": f"{path.name:a<32}.dir"} for path in (paths.TRAIN, paths.VALIDATION, paths.TEST)
+        ]
+        write_yaml(Path("dvc.lock"), {"stages": {"prepare": {"outs": outs}}})
+        names = ["custom_cnn", "mobilenetv2", "resnet50v2", "efficientnet_lite0"]
+        write_json(paths.MODELS / "resnet50v2/model.json", {"status": "skipped", "reason": REASON})
+        vote = {"weights": dict.fromkeys(NETWORKS, 1 / 3), "temperature": 0.9, "architectures": names}
+        write_json(paths.VOTE, vote)
         measured = {"agreement": 0.99, "precision": "float32", "file": "x", "shipped": True, "reasons": []}
         refused = dict.fromkeys(EXPORT) | {"candidate": "ensemble", "role": "best", "format": "onnx"}
         refused |= {"agreement": None, "precision": "int8", "file": None, "shipped": False}
@@ -108,15 +108,23 @@ def several(tmp_path_factory, images) -> Path:
     return folder
 
 
-def receipt(name: str) -> dict:
-    made = {"status": "trained", "run_id": f"{name:0<32}", "model_uri": f"models:/m-{name}", "fingerprint": "f" * 64}
-    made |= {"tags": tags(name), "started": 1795555042502}
+def write_facts(name: str) -> None:
+    """The facts and the records of a candidate."""
+    spent = {"wall_seconds": 210.0, "cpu_seconds": 400.0, "peak_memory_gb": 2.0}
+    costs = {"train_seconds": 300.0, "train_cpu_seconds": 500.0}
+    record = {"git.commit": "c" * 40, "git.changed": "true", "started": "2026-11-25T14:00:00+00:00"}
+    facts = {"status": "trained", "fingerprint": "f" * 64}
+    evaluated = record | {"seconds_per_1000_images": 1.5, "spent": spent}
     if name == "ensemble":
-        return made | {"architectures": ["custom_cnn", "mobilenetv2", "resnet50v2", "efficientnet_lite0"]}
-    made |= {"train_seconds": 300.0, "trunk_seconds": 100.0 * (name != "custom_cnn"), "trunk_cpu_seconds": 190.0}
-    made |= {"wall_seconds": 210.0, "trunk_peak_memory_gb": 1.0}
-    made |= {"cpu_seconds": 400.0, "peak_memory_gb": 2.0, "device": "CPU", "precision": "float32", "profile": "default"}
-    return made | {"weights": {"status": "ready", "origin": "<somebody's> release", "sha256": "d" * 64}}
+        facts |= {"weights": dict.fromkeys(NETWORKS, 1 / 3)}
+        evaluated |= costs
+    else:
+        facts |= {"weights": {"status": "ready", "origin": "<somebody's> release", "sha256": "d" * 64}}
+        record |= {"device": "CPU", "precision": "float32", "profile": "default"} | costs | spent
+        write_json(paths.RECORDS / "train" / f"{name}.json", record)
+        write_json(paths.RECORDS / "trunk" / f"{name}.json", spent if name != "custom_cnn" else {"skipped": "no trunk"})
+    write_json(paths.RECORDS / "evaluate" / f"{name}.json", evaluated)
+    write_json(paths.candidate(name) / "model.json", facts)
 
 
 def refusal() -> dict:
@@ -130,10 +138,10 @@ def refusal() -> dict:
         "p": 0.13,
     }
     gate = {"promote": False, "reason": "ece is 0.0423, limit 0.03", "checks": checks, "evidence": evidence}
-    decision = {"model": "cifar10-classifier", "version": "7", "candidate": "ensemble", "run_id": "ensemble"}
+    decision = {"model": "cifar10-classifier", "version": "7", "candidate": "ensemble"}
     decision |= {"stage": "Staging", "alias": "challenger", "champion": "5", "decided_by": "validation accuracy"}
     shares = dict.fromkeys(NETWORKS, 0.9) | {"ensemble": 0.9432}
-    return decision | {"candidates": shares, "gate": gate, "tags": {"params.sha256": "a" * 64, "git.commit": "c" * 40}}
+    return decision | {"candidates": shares, "gate": gate, "tags": {"evidence": "a" * 64}}
 
 
 @pytest.fixture
@@ -143,14 +151,11 @@ def refused(several, monkeypatch) -> str:
     return page.html()
 
 
-def test_the_page_of_a_real_run_has_all_sections_and_is_in_its_run(small, tmp_path):
+def test_the_page_of_a_real_run_has_all_sections(small):
     source = (small.folder / paths.PAGE).read_text("utf-8")
     assert re.findall(r"<h2>(.*?)</h2>", source) == SECTIONS
-    decision = small.read("registry.json")
     assert "champion" in Seen(source).text
     assert "It has a single member" in source
-    kept = small.client.download_artifacts(decision["run_id"], paths.PAGE.name, str(tmp_path))
-    assert Path(kept).read_text("utf-8") == source
 
 
 def test_it_is_small_and_names_no_address_and_runs_no_script(small, refused):

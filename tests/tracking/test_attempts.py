@@ -5,19 +5,35 @@ import sys
 
 import pytest
 import yaml
+from dvc.repo import Repo
 
 from pipeline.core.errors import UserError
 from pipeline.tracking.attempts import attempt
 from tests.conftest import ROOT
 
 STAGE = "train@custom_cnn"
+GRAPH = """
+stages:
+  train:
+    foreach: ${models}
+    do:
+      cmd: "true"
+      deps: [code]
+      params:
+        - models.${key}.training
+      outs:
+        - models/${key}
+"""
 
 
 @pytest.fixture(autouse=True)
 def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("dvc.yaml", "params.yaml"):
-        (tmp_path / name).write_text((ROOT / name).read_text())
+    (tmp_path / "dvc.yaml").write_text(GRAPH)
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/fit.py").touch()
+    Repo.init(no_scm=True).close()
     return tmp_path
 
 
@@ -56,10 +72,9 @@ def test_after_a_change_it_begins_anew(what, workspace):
     if what == "param":
         change_params(workspace, "models", "custom_cnn", "training", "epochs")
     if what == "code":
-        (workspace / "pipeline").mkdir()
-        (workspace / "pipeline/training/fit.py").touch()
+        (workspace / "code/fit.py").write_text("# changed\n")
     if what == "recorded":
-        (workspace / "dvc.lock").write_text(yaml.safe_dump({"stages": {STAGE: {"cmd": "done"}}}))
+        (workspace / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": {STAGE: {"cmd": "true"}}}))
     with attempt(STAGE, "GPU" if what == "device" else "CPU") as current:
         assert current.id != first
         assert current.superseded == first

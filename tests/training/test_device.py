@@ -29,7 +29,7 @@ from pipeline.training.augmentation import augmented
 from pipeline.training.batches import AugmentedImages, one_hot
 
 settings = load().models["custom_cnn"].training.model_copy(
-    update={"epochs": 2, "batch_size": 32, "learning_rate": 0.05, "small_share": 0.0, "cutmix": 0.5, "ema": 0.9}
+    update={"epochs": 2, "batch_size": 32, "learning_rate": 0.05, "small_share": 0.0, "cutmix": 0.5}
 )
 rng = np.random.default_rng(0)
 images, labels = rng.integers(0, 256, (320, 32, 32, 3), "uint8"), rng.integers(0, 10, 320, "uint8")
@@ -39,7 +39,7 @@ def after_ten_steps(used):
     network = custom_cnn.build(images, [8, 8, 8], 2, "relu")
     trained = augmented(network, images, True)
     batches = lambda epoch: AugmentedImages(labels, settings, 32, 0, epoch)
-    task = fit.Task(trained, network, batches, (images, one_hot(labels)), None)
+    task = fit.Task(trained, network, batches, (images, one_hot(labels)), {}, 0.9, None)
     return fit.fit(task, settings, used, lambda row: None)["val_loss"].tolist()
 
 xla = keras.backend.backend() == "jax"
@@ -73,7 +73,7 @@ def test_the_training_core_runs_on_jax_without_tensorflow():
         "sys.meta_path.insert(0, Blocked())\n"
         "sys.exit(pytest.main(sys.argv[1:]))"
     )
-    tests = ["tests/test_training.py", "tests/test_batches.py", "tests/test_finetuning.py"]
+    tests = [f"tests/training/test_{name}.py" for name in ("fit", "batches", "finetune")]
     command = [sys.executable, "-c", blocked, "-q", "-p", "no:cacheprovider", *tests]
     environment = os.environ | {"KERAS_BACKEND": "jax"}
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

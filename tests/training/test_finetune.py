@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.core import params, paths
+from pipeline.core import params, paths, schema
 from pipeline.data import splits
-from pipeline.training import finetuning, fit
+from pipeline.training import finetune, fit
 from pipeline.training.device import Device
 from pipeline.training.transfer import head
 from pipeline.training.trunk import enlarged
@@ -15,7 +15,7 @@ NAME = "efficientnet_lite0"
 CPU = Device("CPU", 0, "float32", xla=keras.backend.backend() == "jax")
 
 
-def backbone(name: str, params: params.Params, resolution: int | None) -> keras.Model:
+def backbone(name: str, resolution: int | None) -> keras.Model:
     """In place of a pretrained network, one that is compiled in a second."""
     inputs = keras.Input((resolution, resolution, 3), name="pixels")
     x = keras.layers.Rescaling(1 / 127.5, offset=-1, name="scale")(inputs)
@@ -30,19 +30,24 @@ def backbone(name: str, params: params.Params, resolution: int | None) -> keras.
 def prepared(tmp_path, monkeypatch, images, checked) -> params.Params:
     """A folder with 128 train and 32 validation images; params that train on 32 and then on 48 pixels."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(finetuning, "load_backbone", backbone)
+    monkeypatch.setattr(finetune, "load_backbone", backbone)
     splits.save(paths.TRAIN, images[0][:128], images[1][:128])
     splits.save(paths.VALIDATION, images[0][128:160], images[1][128:160])
-    model = checked.models[NAME]
-    trunk = model.trunk.model_copy(update={"resolution": 48, "cut": None})
+    model = checked.models[NAME].model_dump(exclude={"method", "network"})
     few = {"epochs": 2, "batch_size": 32, "small": 32, "small_share": 0.5, "cutmix": 0.5, "shift": 2, "ema": 0.5}
-    settings = model.training.model_copy(update={**few, "first_layer": 0.1})
-    changed = model.model_copy(update={"trunk": trunk, "training": settings})
+    model["training"] |= few | {"first_layer": 0.1}
+    network = schema.FinetuneNetwork.model_construct(resolution=48)  # no multiple of 32
+    changed = schema.Finetune.model_construct(
+        method="finetune",
+        weights=[],
+        network=network,
+        training=schema.FinetuneTraining(**model["training"]),
+    )
     return checked.model_copy(update={"models": {NAME: changed}})
 
 
 def test_a_few_steps_train_all_layers_and_the_finished_network_is_the_trained_one(prepared):
-    task = finetuning.task(NAME, prepared)
+    task = finetune.task(NAME, prepared.models[NAME], prepared)
     before = task.network.get_weights()
     history = fit.fit(task, prepared.models[NAME].training, CPU, lambda row: None)
     assert len(history) == 2
@@ -63,7 +68,7 @@ def test_the_classifier_starts_with_what_the_features_say(images):
     pictures = np.random.default_rng(0).integers(0, 256, (500, 1, 1, 3), "uint8") * np.ones((1, 32, 32, 1), "uint8")
     labels = pictures[:, 0, 0].argmax(axis=1).astype("uint8")
     whole = head(keras.Sequential([keras.Input((None, None, 3)), keras.layers.Rescaling(1 / 255)]), 0.0)
-    finetuning.start_classifier(whole, 40, pictures, labels)
+    finetune.start_classifier(whole, 40, pictures, labels)
     logits = enlarged(whole, 40).predict(pictures, verbose=0)
     assert (logits.argmax(axis=1) == labels).mean() > 0.9
 
@@ -72,7 +77,7 @@ def test_reestimated_statistics_are_those_of_the_images():
     images = np.random.default_rng(0).integers(0, 256, (500, 32, 32, 3), "uint8")
     normalisation = keras.layers.BatchNormalization(momentum=0.9)
     network = keras.Sequential([keras.Input((32, 32, 3)), normalisation])
-    finetuning.reestimate(network, images, seed=0)
+    finetune.reestimate(network, images, seed=0)
     values = images.reshape(-1, 3).astype("float32")
     mean, variance = (keras.ops.convert_to_numpy(value) for value in normalisation.non_trainable_variables[:2])
     assert mean == pytest.approx(values.mean(axis=0), rel=1e-4)

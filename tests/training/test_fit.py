@@ -26,7 +26,7 @@ def settings(checked):
 def task(images, settings):
     pictures, labels = images[0][:200], images[1][:200]
 
-    def make() -> Task:
+    def make(ema: float = 0.0) -> Task:
         keras.utils.set_random_seed(3)
         network = custom_cnn.build(pictures, [8, 8, 8], 2, "relu")
 
@@ -34,7 +34,9 @@ def task(images, settings):
             return AugmentedImages(labels, settings, 32, 0, epoch)
 
         trained = augmented(network, pictures, settings.cutmix > 0)
-        return Task(trained, network, batches, (pictures[:50], one_hot(labels[:50])), lambda: network)
+        factors = learning_rate_factors(network, bias_factor=settings.bias_factor)
+        validation = (pictures[:50], one_hot(labels[:50]))
+        return Task(trained, network, batches, validation, factors, ema, lambda: network)
 
     return make
 
@@ -125,7 +127,7 @@ def test_a_loss_that_is_not_a_number_is_a_users_error(task, settings):
 def test_biases_learn_faster_and_do_not_decay(settings):
     network = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Conv2D(1, 1), keras.layers.BatchNormalization()])
     convolution, normalisation = network.layers
-    factors = learning_rate_factors(network, settings)
+    factors = learning_rate_factors(network, bias_factor=settings.bias_factor)
 
     def step(variable) -> float:
         variable.assign(np.ones(variable.shape))
@@ -140,30 +142,30 @@ def test_biases_learn_faster_and_do_not_decay(settings):
     assert step(convolution.kernel) == pytest.approx(rate * (1 + 0.1), rel=1e-2)
 
 
-def test_the_first_layers_learn_more_slowly(settings):
+def test_the_first_layers_learn_more_slowly():
     network = keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(2) for _ in range(4))])
-    factors = learning_rate_factors(network, settings.model_copy(update={"first_layer": 0.1}))
+    factors = learning_rate_factors(network, first_layer=0.1)
     rates = [factors[layer.kernel.path] for layer in network.layers]
     assert rates == pytest.approx([0.1**0.75, 0.1**0.5, 0.1**0.25, 1.0])
 
 
-def test_the_layers_of_networks_within_a_network_have_their_place_in_the_order(settings):
+def test_the_layers_of_networks_within_a_network_have_their_place_in_the_order():
     def dense(name: str, inside: list[keras.layers.Layer]) -> keras.Model:
         return keras.Sequential([keras.Input((2,)), *inside], name=name)
 
     backbone = dense("backbone", [keras.layers.Dense(2, name="stem"), keras.layers.Dense(2, name="top")])
     whole = dense("whole", [dense("upper", [backbone]), keras.layers.Dense(2, name="logits")])
-    factors = learning_rate_factors(whole, settings.model_copy(update={"first_layer": 0.1}))
+    factors = learning_rate_factors(whole, first_layer=0.1)
     by_layer = {path.split("/")[-2]: factor for path, factor in factors.items() if path.endswith("kernel")}
     assert by_layer["stem"] < by_layer["top"] < by_layer["logits"] == 1
 
 
 def test_the_moving_average_of_the_weights_is_what_is_kept(task, settings):
     """With an average that keeps nearly all of itself, the network stays close to where it started."""
-    plain, averaged = task(), task()
+    plain, averaged = task(), task(ema=0.999)
     start = plain.network.get_weights()
     fit.fit(plain, settings, CPU, lambda row: None)
-    fit.fit(averaged, settings.model_copy(update={"ema": 0.999}), CPU, lambda row: None)
+    fit.fit(averaged, settings, CPU, lambda row: None)
 
     def moved(made) -> float:
         names = [weight.name for weight in made.network.weights]

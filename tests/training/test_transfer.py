@@ -22,16 +22,16 @@ def prepared(tmp_path, monkeypatch, images, lite0_weights, checked) -> params.Pa
     splits.save(paths.VALIDATION, images[0][64:96], images[1][64:96])
     shutil.copytree(lite0_weights.parent, paths.WEIGHTS / NAME)
     model = checked.models[NAME]
-    small = model.model_copy(update={"trunk": model.trunk.model_copy(update={"resolution": 64})})
+    small = model.model_copy(update={"network": model.network.model_copy(update={"resolution": 64})})
     compute = checked.compute.model_copy(update={"precision": "float32"})
     changed = checked.model_copy(update={"models": {NAME: small}, "compute": compute})
     (paths.TRUNKS / NAME).mkdir(parents=True)
-    trunk.compute(NAME, changed)
+    trunk.compute(NAME, small.network, changed)
     return changed
 
 
 def test_the_finished_network_has_the_trained_weights(prepared):
-    task = transfer.task(NAME, prepared)
+    task = transfer.task(NAME, prepared.models[NAME], prepared)
     cached, _ = task.validation
     before = task.network.predict_on_batch(cached)
     task.trained.compile("sgd", "mse")
@@ -58,7 +58,7 @@ def test_a_cached_trunk_that_is_not_whole_is_refused(name, damage, prepared):
         content[-100] ^= 1
         path.write_bytes(content)
     with pytest.raises(UserError, match=rf"{name} is missing or damaged; run `dvc repro --force trunk@{NAME}`"):
-        transfer.task(NAME, prepared)
+        transfer.task(NAME, prepared.models[NAME], prepared)
 
 
 def test_views_are_mirrored_in_turn_and_moved_by_no_more_than_the_shift():
