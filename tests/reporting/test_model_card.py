@@ -130,7 +130,7 @@ def test_a_card_has_hugging_faces_headings_and_metadata(name):
         headings(text, "###")
     )
     metadata = front_matter(text)
-    assert (metadata["license"], metadata["library_name"]) == ("unknown", "keras")
+    assert (metadata["license"], metadata["library_name"]) == ("apache-2.0", "keras")
     assert ("ILSVRC/imagenet-1k" in metadata["datasets"]) == (name != "custom_cnn")
     (result,) = metadata["model-index"][0]["results"]
     assert result["task"]["type"] == metadata["pipeline_tag"] == "image-classification"
@@ -156,7 +156,7 @@ def test_the_figures_are_those_of_the_files():
     assert "| efficientnet_lite0 | 2,100 | 100 | 30 |" in text
     assert "| ensemble | 0 | 0 | 30 |" in text
     assert "energy was not measured" in text
-    assert "**License:** the repository states none" in text
+    assert "**License:** Apache-2.0" in text
     assert (
         "| `model.int8.tflite` | litert, int8 | 3.1 | 89.12 | 0.88 (0.11 to 1.65) | 98.76 | 2.72 | no: accuracy" in text
     )
