@@ -22,15 +22,17 @@ COMMANDS = sorted(module.name for module in pkgutil.iter_modules(cli.__path__))
 def test_every_command_has_help_with_an_example(command):
     told = pipeline(command, "--help")
     assert (told.returncode, told.stderr) == (0, "")
-    assert "\n  Examples:\n    " in told.stdout
-    assert re.search(rf"^    .*\bpipeline {command}\b", told.stdout, re.MULTILINE)
+    todo = f"its docstring needs `\\b`, `Examples:` and a line that begins with `  pipeline {command}`"
+    assert "\n  Examples:\n    " in told.stdout, todo
+    assert re.search(rf"^    .*\bpipeline {command}\b", told.stdout, re.MULTILINE), todo
 
 
 def test_the_list_of_commands_cuts_none_short_and_has_the_exit_statuses():
     told = pipeline("--help").stdout
     for command in COMMANDS:
         (line,) = re.findall(rf"^  {command} +(.*)$", told, re.MULTILINE)
-        assert line.endswith(".") and not line.endswith("..") and len(line) <= 60
+        whole = line.endswith(".") and not line.endswith("..") and len(line) <= 60
+        assert whole, f"{command}: the docstring's first line must be a sentence of at most 60 characters"
     for status in ("0", "1", "2", "3", "130"):
         assert re.search(rf"^    {status} +\w", told, re.MULTILINE)
 
