@@ -58,6 +58,8 @@ def inline(chart: alt.TopLevelMixin) -> Markup:
     spec = specification(chart)
     svg = vl_convert.vegalite_to_svg(spec)
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
+    # Vega gives each group of marks a role whatever the configuration says, and a role needs a label.
+    svg = re.sub(r"<\w[^>]*>", lambda tag: re.sub(r' (role|aria-\w+)="[^"]*"', "", tag[0]), svg)
     svg = re.sub(r'^<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1">', svg)
     label = escape(spec.get("description", "chart"))
     return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))  # noqa: S704  vl-convert escapes
