@@ -18,18 +18,19 @@ from pipeline.tracking.stream import log_epochs
 from pipeline.tracking.view import View
 
 ARTIFACTS = "artifacts.sha256"  # tag: over the names and contents of the artifacts that were logged
+BEGUN = {"logged.from": "files"}  # tag of a run that no training has streamed to
 EXAMPLE = 2  # images
 
 
 def upload(view: View, experiment: str, force: bool = False) -> Run:
     """Return the run of a candidate, after it has all that the view has; doing it again adds nothing.
 
-    It is the run that has this model, else the one that training streamed its epochs to, else a new one
-    in the `experiment` of that id. `force`:
+    It is the run that has this model, else the one that training streamed its epochs to, else one that was begun here
+    and cut off, else a new one in the `experiment` of that id. `force`:
     artifacts are logged again also if the run says that it has them. Raises UserError if the store fails.
     """
     with store.answering():
-        run = runs.complete(view.stage, view.fingerprint) or _streamed(view) or _new(view, experiment)
+        run = runs.complete(view.stage, view.fingerprint) or _streamed(view) or _begun(view) or _new(view, experiment)
         _log(run, view, force)
         return MlflowClient().get_run(run.info.run_id)
 
@@ -42,8 +43,14 @@ def _streamed(view: View) -> Run | None:
     return next(iter(runs.tagged({runs.ATTEMPT: last["id"]})), None)
 
 
+def _begun(view: View) -> Run | None:
+    """Return a run that was made from the same files, and lacks something still; None if there is none."""
+    found = runs.tagged(BEGUN | {runs.STAGE: view.stage, runs.INPUTS: view.inputs})
+    return next((run for run in found if runs.FINGERPRINT not in run.data.tags), None)
+
+
 def _new(view: View, experiment: str) -> Run:
-    tags = {"host": platform.node(), "logged.from": "files"}
+    tags = {"host": platform.node(), runs.STAGE: view.stage, runs.INPUTS: view.inputs} | BEGUN
     return MlflowClient().create_run(experiment, view.started, tags, view.name)
 
 

@@ -8,7 +8,7 @@ import yaml
 
 from pipeline.core.errors import UserError
 from pipeline.tracking.attempts import attempt
-from tests.conftest import ROOT
+from tests.conftest import ROOT, repository
 
 STAGE = "train@custom_cnn"
 
@@ -16,8 +16,7 @@ STAGE = "train@custom_cnn"
 @pytest.fixture(autouse=True)
 def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("dvc.yaml", "params.yaml"):
-        (tmp_path / name).write_text((ROOT / name).read_text())
+    repository(tmp_path)
     return tmp_path
 
 
