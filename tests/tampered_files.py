@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from pipeline.lineage.lock import Locked
-
 from pipeline.registry import versions
 from tests.tampering import (
     CNN,
@@ -12,9 +10,9 @@ from tests.tampering import (
     artifact,
     decide_otherwise,
     execute,
+    locked_hash,
     logged,
     replace,
-    run_id,
     with_changes,
     without_deps,
     without_stage,
@@ -54,69 +52,69 @@ FILES = {
     "the gate's evidence, with its tag": (
         lambda: artifact("promotion.json"),
         lambda path: decide_otherwise(path, {"promote": True, "reason": "because", "checks": [], "evidence": {}}),
-        "version 1, tag gate.sha256: the history has no such decision",
+        "version 1, tag evidence: the history has no such decision",
     ),
     "the gate's evidence, as if a person had decided": (
         lambda: artifact("promotion.json"),
         lambda path: decide_otherwise(path, versions.BY_HAND),
-        "version 1, tag gate.sha256: the history has no such decision",
+        "version 1, tag evidence: the history has no such decision",
     ),
     "the gate's evidence, which is gone with its tags": (
         lambda: artifact("promotion.json"),
         lambda path: (
             Path(path).unlink(),
-            execute("delete from model_version_tags where key in ('gate.sha256', 'gate.reason')"),
+            execute("delete from model_version_tags where key in ('evidence', 'gate')"),
         ),
         "version 1, artifact promotion.json",
     ),
     "registry.json, of which the tags are gone": (
         lambda: "registry.json",
         with_changes(lambda decision: decision.pop("tags")),
-        "registry.json: it has MD5",
+        "registry.json",
     ),
     "registry.json, which is gone": (
         lambda: "registry.json",
         lambda path: Path(path).unlink(),
-        "registry.json: it is missing",
+        "promote, out registry.json: it is missing",
     ),
     "what dvc.lock says of the decision": (
         lambda: "dvc.lock",
         without_stage("promote"),
-        "promote: there is no such stage",
+        "promote",
     ),
     "what dvc.lock says of the evaluation": (
         lambda: "dvc.lock",
         without_stage("evaluate@custom_cnn"),
-        "evaluate@custom_cnn: there is no such stage",
+        "evaluate@custom_cnn",
     ),
     "what dvc.lock says of a stage's deps": (
         lambda: "dvc.lock",
         without_deps,
-        "tag dep",
+        "train@custom_cnn, dep ",
     ),
-    "the model": (lambda: "ensemble/model.keras", another_model, "ensemble, out ensemble: it has MD5"),
+    "the model": (lambda: "ensemble/model.keras", another_model, "ensemble/model.keras is not the model of its model.json"),
     "a member's model": (lambda: f"{CNN}/model.keras", append, f"out {CNN}"),
-    "the receipt": (
-        lambda: "ensemble/run.json",
-        lambda path: replace(path, run_id(), "0" * 32),
-        "ensemble, out ensemble: it has MD5",
+    "the facts of the model": (
+        lambda: "ensemble/model.json",
+        lambda path: replace(path, '"status"', '"x": 1, "status"'),
+        "ensemble, out ensemble: it is modified",
     ),
     "the metrics": (
         lambda: "metrics/ensemble.json",
         lambda path: replace(path, '"accuracy": 0.', '"accuracy": 0.9'),
-        "out metrics/ensemble.json: it has MD5",
+        "metrics/ensemble.json",
     ),
     "the recorded hash": (
         lambda: "dvc.lock",
-        lambda path: replace(path, Locked.here().outs["data/train"], "0" * 32),
-        "prepare, out data/train: it has MD5",
+        lambda path: replace(path, locked_hash("data/train"), "0" * 32),
+        "prepare, out data/train: it is modified",
     ),
     "the recorded params": (
         lambda: "dvc.lock",
         lambda path: replace(path, "rounds: 20", "rounds: 21"),
-        "param ensemble.rounds: 20 in the store, 21 in dvc.lock",
+        "ensemble, dep params.yaml: it has other values",
     ),
-    "dvc.lock itself": (lambda: "dvc.lock", append, "dvc.lock: it is damaged"),
+    "dvc.lock itself": (lambda: "dvc.lock", append, "dvc.lock"),
     "the train images": (lambda: "data/train/images.npy", append, "prepare, out data/train"),
     "the test labels": (lambda: "data/test/labels.npy", append, "prepare, out data/test"),
     "a raw batch": (lambda: "data/raw/data_batch_3.bin", append, "download, out data/raw"),
@@ -126,6 +124,6 @@ FILES = {
         "weights@custom_cnn, out data/weights/custom_cnn",
     ),
     "the test probabilities": (lambda: "predictions/custom_cnn/test.npy", append, "out predictions/custom_cnn"),
-    "the history": (lambda: "plots/history/custom_cnn.csv", append, "out plots/history/custom_cnn.csv"),
+    "the history": (lambda: "plots/history/custom_cnn.csv", append, "plots/history/custom_cnn.csv"),
     "the code": (lambda: "pipeline/training/fit.py", append, "dep pipeline/training"),
 }

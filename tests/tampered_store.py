@@ -6,7 +6,6 @@ from pipeline.registry import journal, promotion
 from tests.tampering import (
     MODEL,
     another_version,
-    describe_otherwise,
     execute,
     run_id,
     set_tag,
@@ -22,17 +21,13 @@ STORE = {
         lambda: MlflowClient().transition_model_version_stage(MODEL, "1", "Archived"),
         "cifar10-classifier, champion",
     ),
-    "the version's run": (version_tag("run_id", "0" * 32), "version 1, tag run_id"),
-    "the version's model": (version_tag("model_uri", "models:/m-other"), "version 1, tag model_uri"),
     "the version's fingerprint": (version_tag("model.fingerprint", "0" * 64), "version 1, tag model.fingerprint"),
     "the version's figures": (version_tag("test_accuracy", "0.990000"), "version 1, tag test_accuracy: 0.990000"),
     "the version's candidate": (
         version_tag("candidate", "another"),
-        "version 1, tag candidate: another, but its run is of ",
+        "version 1, tag candidate: another, but its run has custom_cnn",
     ),
-    "the version's commit": (version_tag("git.commit", "0" * 40), "version 1, tag git.commit"),
-    "the version's params": (version_tag("params.sha256", "0" * 64), "version 1, tag params.sha256"),
-    "the reason that the version gives": (version_tag("gate.reason", "because"), "version 1, tag gate.reason"),
+    "the reason that the version gives": (version_tag("gate", "because"), "version 1, tag gate"),
     "where the version lies": (
         lambda: execute("update model_versions set storage_location = 'file:///elsewhere'"),
         "version 1, location: who loads it gets file:///elsewhere",
@@ -41,21 +36,12 @@ STORE = {
         lambda: execute("update model_versions set source = 'models:/m-other'"),
         "version 1, source: models:/m-other",
     ),
-    "the version's description": (
-        lambda: MlflowClient().update_model_version(MODEL, "1", "the best there is"),
-        "version 1, description",
-    ),
-    "the end of the version's description, and the tag by which it is known": (
-        describe_otherwise,
-        "version 1, tag description.sha256",
-    ),
-    "the version's probabilities": (version_tag("validation.sha256", "0" * 64), "version 1, tag validation.sha256"),
-    "the version's decision": (version_tag("gate.sha256", "0" * 64), "version 1, artifact promotion.json"),
+    "the version's decision": (version_tag("evidence", "0" * 64), "version 1, artifact promotion.json"),
     "the history": (
         lambda: execute(
-            "update params set value = replace(value, '\"who\": \"', '\"who\": \"not ') where key = '000001'"
+            "update params set value = replace(value, '\"evidence\": \"', '\"evidence\": \"0') where key = '000001'"
         ),
-        "history: entry 1 is not that of registry.json",
+        "version 1, tag evidence: the history has no such decision",
     ),
     "an entry of the history before the last": (
         lambda: (
@@ -84,8 +70,6 @@ STORE = {
         ),
         "metric val_accuracy: the store has two values of an epoch",
     ),
-    "a run's name": (lambda: execute("update runs set name = 'another' where name = 'custom_cnn'"), "name: another in"),
-    "why a version is the edge model": (version_tag("edge.reason", "because"), "version 1, tag edge.reason: because"),
     "an epoch that never was": (
         lambda: execute(
             "insert into metrics select key, 0.1, timestamp, run_uuid, 99, is_nan from metrics "
@@ -95,37 +79,26 @@ STORE = {
     ),
     "what images were seen for": (
         lambda: execute("update input_tags set value = 'test' where value = 'training'"),
-        "data set cifar10-train: it was used for test",
+        "data set cifar10-train: .*test.* in the store",
     ),
     "the images that were seen": (
         lambda: execute("update datasets set digest = '0' where name = 'cifar10-train'"),
-        "data set cifar10-train: its digest is 0",
+        "data set cifar10-train: \\('0', 'training'\\) in the store",
     ),
     "the run": (lambda: MlflowClient().delete_run(run_id()), "has no run"),
     "the run's end": (lambda: MlflowClient().set_terminated(run_id(), "KILLED"), "run \\w+: it is KILLED"),
-    "the run's stage": (lambda: set_tag("dvc.stage", "train@custom_cnn"), "models/custom_cnn/run.json"),
-    "the commit": (lambda: set_tag("git.commit", "0" * 40), "tag git.commit: the repository has no commit"),
-    "the code's hash": (
-        lambda: set_tag("dep.pipeline/evaluation/metrics.py", "0" * 32),
-        "its pipeline/evaluation/metrics.py has not MD5",
-    ),
-    "the images' hash": (lambda: set_tag("dep.data/test", "0" * 32), "tag dep.data/test"),
+    "the run's stage": (lambda: set_tag("dvc.stage", "train@another"), "has no run of ensemble"),
     "a param": (
         lambda: execute("update params set value = '21' where key = 'ensemble.rounds' and value = '20'"),
-        "param ensemble.rounds: 21 in the store, 20 in ensemble/run.json",
+        "param ensemble.rounds: 21 in the store, 20 in ",
     ),
     "a metric": (
         lambda: execute("update latest_metrics set value = 1 where key = 'validation_top3'"),
-        "metric validation_top3: 1.0",
-    ),
-    "a figure of the training": (
-        lambda: execute("update latest_metrics set value = 1 where key = 'train_seconds'"),
-        "metric train_seconds: 1.0",
+        "metric validation_top3: 1.0 in the store",
     ),
     "the logged model's folder": (
         lambda: execute("update logged_models set artifact_location = 'file:///elsewhere'"),
         "version 1, location: .* its run logged file:///elsewhere",
     ),
     "a member": (lambda: MlflowClient().delete_run(run_id("custom_cnn")), "has no run"),
-    "a member's weights": (lambda: set_tag("weights.origin", "elsewhere", "custom_cnn"), "tag weights.origin"),
 }

@@ -10,7 +10,9 @@ import yaml
 from mlflow import MlflowClient
 
 from drills.files import small_model
+from pipeline.lineage import run
 from pipeline.registry import promotion, versions
+from pipeline.tracking import provenance
 
 MODEL = "cifar10-classifier"
 CNN = "models/custom_cnn"
@@ -34,8 +36,7 @@ def kept(*paths: str) -> Iterator[None]:
 
 
 def run_id(name: str = "ensemble") -> str:
-    folder = "ensemble" if name == "ensemble" else f"models/{name}"
-    return json.loads(Path(folder, "run.json").read_text())["run_id"]
+    return run.member_run(name).info.run_id
 
 
 def execute(statement: str, *values: str) -> None:
@@ -55,15 +56,14 @@ def version_tag(key: str, value: str) -> Callable[[], None]:
 def decide_otherwise(path: str, decision: dict) -> None:
     """Puts another decision in the place of the gate's, as the champion's version and its run have it."""
     Path(path).write_text(json.dumps(decision))
-    version_tag(versions.DECISION, versions.digest(decision))()
-    version_tag(versions.DECIDED, decision["reason"])()
+    version_tag(versions.EVIDENCE, provenance.digest(decision))()
+    version_tag(versions.GATE, decision["reason"])()
 
 
-def describe_otherwise() -> None:
-    """Says more in the description of the version than the workflow did."""
-    description = MlflowClient().get_model_version(MODEL, "1").description + "\n\nIt is the best there is."
-    MlflowClient().update_model_version(MODEL, "1", description)
-    version_tag(versions.DESCRIBED, versions.digest(description))()
+def locked_hash(path: str) -> str:
+    """The MD5 that dvc.lock has of an output."""
+    outs = (out for stage in provenance.locked().values() for out in stage.get("outs", ()))
+    return next(out["md5"] for out in outs if out["path"] == path)
 
 
 def another_version() -> str:
@@ -91,7 +91,7 @@ def another_model(path: str) -> None:
 
 def logged(name: str) -> str:
     """A file of the champion's logged model."""
-    address = promotion.champion(MODEL).tags["model_uri"].removeprefix("models:/")
+    address = promotion.champion(MODEL).source.removeprefix("models:/")
     return f"mlruns/artifacts/models/{address}/artifacts/{name}"
 
 

@@ -1,5 +1,6 @@
 """What a stage that was killed finds again, and when it begins anew."""
 
+import shutil
 import subprocess
 import sys
 
@@ -17,6 +18,10 @@ STAGE = "train@custom_cnn"
 def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     repository(tmp_path)
+    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline")
+    for path in ("data/train", "data/validation", "data/weights/custom_cnn", "data/trunk/custom_cnn"):
+        (tmp_path / path).mkdir(parents=True)
+        (tmp_path / path / "something").touch()
     return tmp_path
 
 
@@ -55,10 +60,9 @@ def test_after_a_change_it_begins_anew(what, workspace):
     if what == "param":
         change_params(workspace, "models", "custom_cnn", "training", "epochs")
     if what == "code":
-        (workspace / "pipeline").mkdir()
-        (workspace / "pipeline/training/fit.py").touch()
+        (workspace / "pipeline/training/fit.py").write_text("")
     if what == "recorded":
-        (workspace / "dvc.lock").write_text(yaml.safe_dump({"stages": {STAGE: {"cmd": "done"}}}))
+        (workspace / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": {STAGE: {"cmd": "done"}}}))
     with attempt(STAGE, "GPU" if what == "device" else "CPU") as current:
         assert current.id != first
         assert current.superseded == first

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.lineage import mlmodel
+from pipeline.lineage import model
 from tests.tampering import logged, replace
 
 pytestmark = pytest.mark.usefixtures("inside")
@@ -18,7 +18,7 @@ def folder(tmp_path) -> Path:
 
 
 def test_what_mlflow_made_has_no_fault(folder):
-    assert mlmodel.fault(folder) is None
+    assert model.fault(folder) is None
 
 
 CHANGED = {
@@ -42,5 +42,5 @@ CHANGED = {
 def test_what_would_run_something_else_is_a_fault(what, folder, record_property):
     change, told = CHANGED[what]
     change(folder)
-    assert told in mlmodel.fault(folder)
-    record_property("seen", mlmodel.fault(folder))
+    assert told in model.fault(folder)
+    record_property("seen", model.fault(folder))
