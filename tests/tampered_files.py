@@ -92,8 +92,8 @@ FILES = {
         without_deps,
         "train@custom_cnn, dep ",
     ),
-    "the model": (lambda: "ensemble/model.keras", another_model, "ensemble/model.keras is not the model of its model.json"),
-    "a member's model": (lambda: f"{CNN}/model.keras", append, f"out {CNN}"),
+    "the model": (lambda: "ensemble/model.keras", another_model, "ensemble, out ensemble: it is modified"),
+    "a member's model": (lambda: f"{CNN}/model.keras", append, "dep models: it is modified"),
     "the facts of the model": (
         lambda: "ensemble/model.json",
         lambda path: replace(path, '"status"', '"x": 1, "status"'),
@@ -106,8 +106,8 @@ FILES = {
     ),
     "the recorded hash": (
         lambda: "dvc.lock",
-        lambda path: replace(path, locked_hash("data/train"), "0" * 32),
-        "prepare, out data/train: it is modified",
+        lambda path: replace(path, locked_hash("data/train"), "a" * 32),
+        "data/train: it is modified",
     ),
     "the recorded params": (
         lambda: "dvc.lock",
@@ -115,15 +115,15 @@ FILES = {
         "ensemble, dep params.yaml: it has other values",
     ),
     "dvc.lock itself": (lambda: "dvc.lock", append, "dvc.lock"),
-    "the train images": (lambda: "data/train/images.npy", append, "prepare, out data/train"),
-    "the test labels": (lambda: "data/test/labels.npy", append, "prepare, out data/test"),
-    "a raw batch": (lambda: "data/raw/data_batch_3.bin", append, "download, out data/raw"),
+    "the train images": (lambda: "data/train/images.npy", append, "dep data/train: it is modified"),
+    "the test labels": (lambda: "data/test/labels.npy", append, "dep data/test: it is modified"),
+    "a raw batch": (lambda: "data/raw/data_batch_3.bin", append, "dep data/raw: it is modified"),
     "the manifest": (
         lambda: "data/weights/custom_cnn/manifest.json",
         lambda path: replace(path, "from scratch", "from itch"),
-        "weights@custom_cnn, out data/weights/custom_cnn",
+        "artifact manifest.json",
     ),
-    "the test probabilities": (lambda: "predictions/custom_cnn/test.npy", append, "out predictions/custom_cnn"),
+    "the test probabilities": (lambda: "predictions/custom_cnn/test.npy", append, "dep predictions: it is modified"),
     "the history": (lambda: "plots/history/custom_cnn.csv", append, "plots/history/custom_cnn.csv"),
     "the code": (lambda: "pipeline/training/fit.py", append, "dep pipeline/training"),
 }

@@ -11,7 +11,8 @@ import pytest
 from drills import files
 from pipeline.core import params
 from pipeline.core.errors import UserError
-from pipeline.lineage import verify
+from pipeline.lineage import version
+from pipeline.registry import decision as deciding
 from pipeline.registry import gate, journal, promotion, versions
 from pipeline.stages import promote
 from pipeline.tracking import runs
@@ -21,16 +22,16 @@ from tests.tampering import MODEL, artifact, decide_otherwise, execute, kept
 @pytest.fixture(autouse=True)
 def here(inside) -> Iterator[None]:
     """A workspace whose champion is its network; what is changed in its store is put back."""
-    with kept(*map(artifact, ("validation.npy", versions.EVIDENCE, "model_card.md"))):
+    with kept(*map(artifact, ("validation.npy", versions.DECISION, "model_card.md"))):
         yield
 
 
 def decide() -> dict:
     """The gate on an equal challenger."""
     champion = promotion.champion(MODEL)
-    run = runs.find(champion.run_id)
+    run = runs.get(champion.run_id)
     challenger = gate.Candidate("another", np.load("models/custom_cnn/validation.npy"), 1.0, 1.0)
-    return promote.decide(challenger, run, champion, 1, params.load())
+    return deciding.compare(challenger, run, champion, 1, params.load())
 
 
 def test_the_champion_is_compared_by_what_its_run_has():
@@ -72,7 +73,7 @@ def test_a_champion_that_cannot_be_compared_with_stays(what, record_property):
     elif what == "validation.npy":
         Path(artifact(what)).unlink()
     else:
-        execute("delete from model_version_tags where key = 'validation.sha256'")
+        execute("delete from tags where key = 'validation.sha256'")
     decision = decide()
     assert not decision["promote"]
     assert decision["reason"].startswith("not comparable with the champion: ")
@@ -81,31 +82,31 @@ def test_a_champion_that_cannot_be_compared_with_stays(what, record_property):
 
 @pytest.mark.fault("the champion's decision in the store, changed")
 def test_another_decision_than_the_one_that_was_recorded_stops_the_stage(record_property):
-    champion, path = promotion.champion(MODEL), Path(artifact(versions.EVIDENCE))
+    champion, path = promotion.champion(MODEL), Path(artifact(versions.DECISION))
     decision = json.loads(path.read_text())
     tags = {key: champion.tags[key] for key in versions.OWN}
-    assert promote.recorded(champion, tags) == decision
+    assert deciding.recorded(champion, tags) == decision
     path.write_text(json.dumps(decision | {"reason": "because"}))
     with pytest.raises(UserError, match=r"promotion\.json of its run is not what was recorded") as caught:
-        promote.recorded(champion, tags)
+        deciding.recorded(champion, tags)
     record_property("seen", str(caught.value))
     path.unlink()
     with pytest.raises(UserError, match=r"promotion\.json of its run is not what was recorded"):
-        promote.recorded(champion, tags)
+        deciding.recorded(champion, tags)
     with pytest.raises(UserError, match="tag candidate is not what was recorded"):
-        promote.recorded(champion, tags | {"candidate": "another"})
+        deciding.recorded(champion, tags | {"candidate": "another"})
 
 
 def test_a_champion_whose_decision_was_cut_off_and_that_a_person_then_promoted_says_so():
     seen = promotion.history(MODEL)
     with kept("registry.json", "reports/model_card.md"):
-        decide_otherwise(artifact(versions.EVIDENCE), {"promote": False, "reason": "worse", "checks": []})
+        decide_otherwise(artifact(versions.DECISION), {"promote": False, "reason": "worse", "checks": []})
         journal.append(MODEL, seen, seen[-1] | {"why": "a test", "evidence": None})
         promote.main()
         champion = promotion.champion(MODEL)
-        assert (champion.tags["gate.reason"], versions.by_hand(champion)) == ("was promoted by hand", True)
-        told = list(verify._evidence(champion, runs.find(champion.run_id), "a link"))
-        assert told == ["gate: was promoted by hand"]
+        assert (champion.tags[versions.GATE], versions.by_hand(champion)) == ("was promoted by hand", True)
+        told = [line.text for line in version.verify(champion)]
+        assert "gate: was promoted by hand" in told
         before = json.loads(Path("registry.json").read_text())
         promote.main()  # again changes nothing
         assert json.loads(Path("registry.json").read_text()) == before
