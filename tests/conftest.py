@@ -11,6 +11,7 @@ import mlflow
 import numpy as np
 import pytest
 import yaml
+from dvc.repo import Repo
 from playwright.sync_api import Browser
 
 import pipeline  # noqa: F401  sets what TensorFlow reads at its first import
@@ -86,13 +87,19 @@ def checked() -> params.Params:
     return params.load(ROOT / "params.yaml")
 
 
+def repository(folder: Path) -> None:
+    """Make the folder a DVC repository that has the project's graph and params, and nothing else."""
+    for name in ("dvc.yaml", "params.yaml"):
+        (folder / name).write_text((ROOT / name).read_text())
+    Repo.init(str(folder), no_scm=True).close()
+
+
 @pytest.fixture
 def store(tmp_path, monkeypatch, checked) -> None:
     """A new MLflow store (SQLite) in a folder that has the project's graph and params, and is the current one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    for name in ("dvc.yaml", "params.yaml"):
-        (tmp_path / name).write_text((ROOT / name).read_text())
+    repository(tmp_path)
     tracking.connect(checked)
     yield
     while mlflow.active_run():

@@ -10,9 +10,11 @@ from tests.tampering import (
     artifact,
     decide_otherwise,
     execute,
+    locked_hash,
     logged,
     replace,
     with_changes,
+    without_deps,
     without_stage,
 )
 
@@ -68,12 +70,12 @@ FILES = {
     "registry.json, of which the tags are gone": (
         lambda: "registry.json",
         with_changes(lambda decision: decision.pop("tags")),
-        "registry.json is damaged",
+        "registry.json",
     ),
     "registry.json, which is gone": (
         lambda: "registry.json",
         lambda path: Path(path).unlink(),
-        "registry.json",
+        "promote, out registry.json: it is missing",
     ),
     "what dvc.lock says of the decision": (
         lambda: "dvc.lock",
@@ -85,32 +87,43 @@ FILES = {
         without_stage("evaluate@custom_cnn"),
         "evaluate@custom_cnn",
     ),
-    "the model": (
-        lambda: "ensemble/model.keras",
-        another_model,
-        "out ensemble: it is modified|ensemble/model.keras is not the model",
+    "what dvc.lock says of a stage's deps": (
+        lambda: "dvc.lock",
+        without_deps,
+        "train@custom_cnn, dep ",
     ),
-    "a member's model": (lambda: f"{CNN}/model.keras", append, f"out {CNN}|no model to be loaded"),
+    "the model": (lambda: "ensemble/model.keras", another_model, "ensemble, out ensemble: it is modified"),
+    "a member's model": (lambda: f"{CNN}/model.keras", append, "dep models: it is modified"),
+    "the facts of the model": (
+        lambda: "ensemble/model.json",
+        lambda path: replace(path, '"status"', '"x": 1, "status"'),
+        "ensemble, out ensemble: it is modified",
+    ),
     "the metrics": (
         lambda: "metrics/ensemble.json",
         lambda path: replace(path, '"accuracy": 0.', '"accuracy": 0.9'),
-        "metric .* in metrics/ensemble.json",
+        "metrics/ensemble.json",
+    ),
+    "the recorded hash": (
+        lambda: "dvc.lock",
+        lambda path: replace(path, locked_hash("data/train"), "a" * 32),
+        "data/train: it is modified",
     ),
     "the recorded params": (
         lambda: "dvc.lock",
         lambda path: replace(path, "rounds: 20", "rounds: 21"),
-        "dvc.lock",
+        "ensemble, dep params.yaml: it has other values",
     ),
     "dvc.lock itself": (lambda: "dvc.lock", append, "dvc.lock"),
-    "the train images": (lambda: "data/train/images.npy", append, "prepare, out data/train"),
-    "the test labels": (lambda: "data/test/labels.npy", append, "prepare, out data/test"),
-    "a raw batch": (lambda: "data/raw/data_batch_3.bin", append, "download, out data/raw"),
+    "the train images": (lambda: "data/train/images.npy", append, "dep data/train: it is modified"),
+    "the test labels": (lambda: "data/test/labels.npy", append, "dep data/test: it is modified"),
+    "a raw batch": (lambda: "data/raw/data_batch_3.bin", append, "dep data/raw: it is modified"),
     "the manifest": (
         lambda: "data/weights/custom_cnn/manifest.json",
         lambda path: replace(path, "from scratch", "from itch"),
-        "weights@custom_cnn, out data/weights/custom_cnn",
+        "artifact manifest.json",
     ),
-    "the test probabilities": (lambda: "predictions/custom_cnn/test.npy", append, "out predictions/custom_cnn"),
-    "the history": (lambda: "plots/history/custom_cnn.csv", append, "out plots/history/custom_cnn.csv"),
+    "the test probabilities": (lambda: "predictions/custom_cnn/test.npy", append, "dep predictions: it is modified"),
+    "the history": (lambda: "plots/history/custom_cnn.csv", append, "plots/history/custom_cnn.csv"),
     "the code": (lambda: "pipeline/training/fit.py", append, "dep pipeline/training"),
 }

@@ -36,7 +36,6 @@ def kept(*paths: str) -> Iterator[None]:
 
 
 def run_id(name: str = "ensemble") -> str:
-    """The id of the run that has the model that is here."""
     return run.member_run(name).info.run_id
 
 
@@ -59,6 +58,12 @@ def decide_otherwise(path: str, decision: dict) -> None:
     Path(path).write_text(json.dumps(decision))
     version_tag(versions.EVIDENCE, provenance.digest(decision))()
     version_tag(versions.GATE, decision["reason"])()
+
+
+def locked_hash(path: str) -> str:
+    """The MD5 that dvc.lock has of an output."""
+    outs = (out for stage in provenance.locked().values() for out in stage.get("outs", ()))
+    return next(out["md5"] for out in outs if out["path"] == path)
 
 
 def another_version() -> str:
@@ -105,6 +110,13 @@ def without_stage(stage: str) -> Callable[[str], None]:
         Path(path).write_text(yaml.safe_dump(tree, sort_keys=False))
 
     return tamper
+
+
+def without_deps(path: str) -> None:
+    """Takes out of dvc.lock what the training depended on."""
+    tree = yaml.safe_load(Path(path).read_text())
+    del tree["stages"]["train@custom_cnn"]["deps"]
+    Path(path).write_text(yaml.safe_dump(tree, sort_keys=False))
 
 
 def with_changes(change: Callable[[dict], object]) -> Callable[[str], None]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.repo import Repo
 
 from tests.conftest import ROOT
 
@@ -124,3 +125,27 @@ def test_a_folder_has_at_most_a_dozen_modules():
     for folder in (path for path in (ROOT / "pipeline").rglob("*") if path.is_dir() and path.name != "stages"):
         modules = [path.name for path in folder.glob("[a-z]*.py")]
         assert len(modules) <= 12, f"{folder.relative_to(ROOT)} has {len(modules)}: {', '.join(sorted(modules))}"
+
+
+def stale(names: tuple[str, ...]) -> set[str]:
+    """The stages of these kinds that `dvc status` names, but for what needs no code to be named."""
+    with Repo() as repo:
+        return {stage for stage in repo.status() if stage.startswith(names)}
+
+
+def test_an_edit_of_code_that_decides_no_byte_trains_and_evaluates_nothing_again(inside):
+    kinds = ("trunk@", "train@", "evaluate@")
+    modules = [path for path in Path("pipeline").rglob("*.py") if is_quiet(path) and path.read_text().count("\n") > 1]
+    for package in ("registry", "serving", "reporting", "cli", "recovery", "lineage", "tracking"):
+        modules += Path("pipeline", package).rglob("*.py")
+    before = {path: path.read_text() for path in {*modules, Path("pipeline/training/fit.py")}}
+    known = stale(kinds)
+    try:
+        for path in modules:
+            path.write_text(before[path] + "# a comment\n")
+        assert stale(kinds) == known == set()
+        Path("pipeline/training/fit.py").write_text(before[Path("pipeline/training/fit.py")] + "# a comment\n")
+        assert stale(kinds) == {"train@custom_cnn"}
+    finally:
+        for path, text in before.items():
+            path.write_text(text)

@@ -10,7 +10,7 @@ from pipeline.core import paths
 from pipeline.core.files import checksum, read_json
 from pipeline.lineage.link import Broken, Line
 from pipeline.registry import exports
-from pipeline.tracking import provenance, store
+from pipeline.tracking import provenance, runs, store
 
 
 def verify(run: Run, depth: int = 1) -> Iterator[Line]:
@@ -19,6 +19,8 @@ def verify(run: Run, depth: int = 1) -> Iterator[Line]:
     Raises Broken if they are not.
     """
     link, digest = f"run {run.info.run_id}", run.data.tags.get(exports.DIGEST)
+    if run.info.status != runs.FINISHED:
+        raise Broken(link, f"it is {run.info.status}: `dvc repro`, or `pipeline restore`")
     rows = read_json(paths.EXPORTED) if paths.EXPORTED.exists() else []
     row = next((row for row in rows if provenance.digest(row) == digest), None)
     if row is None:

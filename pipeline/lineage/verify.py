@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from ruamel.yaml.error import YAMLError
 
 from pipeline.core import candidates
 from pipeline.core.errors import UserError
@@ -27,6 +28,8 @@ def trace(subject: str, model: str) -> Iterator[Line]:
     """
     try:
         yield from _trace(subject, model)
+    except YAMLError:
+        raise Broken(str(LOCK), f"it is damaged: `pipeline mend`, or `git checkout {LOCK}`") from None
     except OSError as error:  # what should be a file is a folder, say
         raise Broken(subject, f"what lies behind it cannot be read: {error}") from None
 

@@ -1,4 +1,4 @@
-"""What DVC and MLflow leave half-written if they are killed: put back, or deleted and made again."""
+"""What DVC and MLflow were killed in writing is put back, or deleted; what is whole is not touched."""
 
 import contextlib
 import os
@@ -14,15 +14,25 @@ from pipeline.core import paths
 from pipeline.core.errors import UserError
 from pipeline.recovery import mend
 from pipeline.tracking import store
+from pipeline.tracking.provenance import LOCK
 from tests.conftest import ROOT
+
+STORE = Path("mlruns")
+MAKE = """
+import pathlib, sys
+from pipeline.core import params
+from pipeline.tracking import store
+store.connect(params.load(pathlib.Path(sys.argv[1])))
+"""
+TABLES = "SELECT count(*) FROM sqlite_master WHERE type = 'table'"
 
 
 @pytest.fixture
 def lock(tmp_path, monkeypatch) -> bytes:
     """A whole dvc.lock, kept when the last stage began; return its content."""
     monkeypatch.chdir(tmp_path)
-    content = (ROOT / "dvc.lock").read_bytes()
-    mend.LOCK.write_bytes(content)
+    content = (ROOT / LOCK).read_bytes()
+    LOCK.write_bytes(content)
     paths.LOCK_KEPT.parent.mkdir()
     paths.LOCK_KEPT.write_bytes(content)
     return content
@@ -30,19 +40,32 @@ def lock(tmp_path, monkeypatch) -> bytes:
 
 @pytest.mark.fault("dvc.lock cut off, by bytes")
 @pytest.mark.parametrize("length", [0, 10, 1000, 30_000, -1])
-def test_what_was_cut_off_is_put_back(length, lock):
-    mend.LOCK.write_bytes(lock[:length])
+def test_a_lock_that_was_cut_off_is_put_back(length, lock):
+    LOCK.write_bytes(lock[:length])
     assert mend.lock()
-    assert mend.LOCK.read_bytes() == lock
+    assert LOCK.read_bytes() == lock
 
 
-def test_a_whole_one_and_none_at_all_are_left_alone(lock):
-    mend.LOCK.write_bytes(lock + b"# more\n")
+def test_a_whole_lock_and_none_at_all_are_left_alone(lock):
+    LOCK.write_bytes(lock + b"# more\n")
     assert not mend.lock()
-    assert mend.LOCK.read_bytes() != lock
-    mend.LOCK.unlink()
+    assert LOCK.read_bytes() != lock
+    LOCK.unlink()
     assert not mend.lock()
-    assert not mend.LOCK.exists()
+    assert not LOCK.exists()
+
+
+def test_without_a_kept_lock_the_user_is_told(lock):
+    paths.LOCK_KEPT.unlink()
+    LOCK.write_bytes(b"stages:\n  x")
+    with pytest.raises(UserError, match=r"git checkout dvc\.lock"):
+        mend.lock()
+
+
+def test_a_stage_keeps_the_lock_that_it_was_begun_with(run_stage, tmp_path):
+    (tmp_path / LOCK).write_text("stages: {}\n")
+    run_stage("prepare", DVC_STAGE="prepare")
+    assert (tmp_path / paths.LOCK_KEPT).read_text() == "stages: {}\n"
 
 
 @pytest.mark.fault("DVC killed in writing who runs, of which is left")
@@ -58,31 +81,8 @@ def test_a_damaged_list_of_running_commands_is_deleted_and_a_whole_one_is_not(le
     assert not mend.RUNNING.exists()
 
 
-def test_without_a_kept_one_the_user_is_told(lock):
-    paths.LOCK_KEPT.unlink()
-    mend.LOCK.write_bytes(b"stages:\n  x")
-    with pytest.raises(UserError, match=r"git checkout dvc\.lock"):
-        mend.lock()
-
-
-def test_a_stage_keeps_the_one_that_it_was_begun_with(run_stage, tmp_path):
-    (tmp_path / "dvc.lock").write_text("stages: {}\n")
-    run_stage("prepare", DVC_STAGE="prepare")
-    assert (tmp_path / paths.LOCK_KEPT).read_text() == "stages: {}\n"
-
-
-STORE = Path("mlruns")
-MAKE = """
-import pathlib, sys
-from pipeline.core import params
-from pipeline.tracking import store
-store.connect(params.load(pathlib.Path(sys.argv[1])))
-"""
-TABLES = "SELECT count(*) FROM sqlite_master WHERE type = 'table'"
-
-
 def tables() -> int:
-    """How many the store has so far."""
+    """Count those that the store has so far."""
     if not (STORE / "mlflow.db").exists():
         return 0
     with contextlib.closing(sqlite3.connect(STORE / "mlflow.db", 30)) as connection:
@@ -91,7 +91,7 @@ def tables() -> int:
 
 @pytest.mark.fault("MLflow is killed in making its store, at a number of tables")
 @pytest.mark.parametrize("moment", [1, 20, 30])
-def test_a_store_that_was_begun_is_deleted_and_made_again(moment, checked, tmp_path, monkeypatch, record_property):
+def test_a_store_that_was_begun_is_deleted_and_made_anew(moment, checked, tmp_path, monkeypatch, record_property):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -11,8 +11,9 @@ import pytest
 from drills import files
 from pipeline.core import params
 from pipeline.core.errors import UserError
-from pipeline.lineage import version as versioned
-from pipeline.registry import decision, gate, journal, promotion, versions
+from pipeline.lineage import version
+from pipeline.registry import decision as deciding
+from pipeline.registry import gate, journal, promotion, versions
 from pipeline.stages import promote
 from pipeline.tracking import runs
 from tests.tampering import MODEL, artifact, decide_otherwise, execute, kept
@@ -30,13 +31,13 @@ def decide() -> dict:
     champion = promotion.champion(MODEL)
     run = runs.get(champion.run_id)
     challenger = gate.Candidate("another", np.load("models/custom_cnn/validation.npy"), 1.0, 1.0)
-    return decision.compare(challenger, run, champion, 1, params.load())
+    return deciding.compare(challenger, run, champion, 1, params.load())
 
 
 def test_the_champion_is_compared_by_what_its_run_has():
-    made = decide()
-    assert (made["evidence"]["better"], made["evidence"]["worse"]) == (0, 0)
-    assert not made["promote"]
+    decision = decide()
+    assert (decision["evidence"]["better"], decision["evidence"]["worse"]) == (0, 0)
+    assert not decision["promote"]
 
 
 def saved(change) -> bytes:
@@ -73,27 +74,27 @@ def test_a_champion_that_cannot_be_compared_with_stays(what, record_property):
         Path(artifact(what)).unlink()
     else:
         execute("delete from tags where key = 'validation.sha256'")
-    made = decide()
-    assert not made["promote"]
-    assert made["reason"].startswith("not comparable with the champion: ")
-    record_property("seen", made["reason"])
+    decision = decide()
+    assert not decision["promote"]
+    assert decision["reason"].startswith("not comparable with the champion: ")
+    record_property("seen", decision["reason"])
 
 
 @pytest.mark.fault("the champion's decision in the store, changed")
 def test_another_decision_than_the_one_that_was_recorded_stops_the_stage(record_property):
     champion, path = promotion.champion(MODEL), Path(artifact(versions.DECISION))
-    made = json.loads(path.read_text())
+    decision = json.loads(path.read_text())
     tags = {key: champion.tags[key] for key in versions.OWN}
-    assert decision.recorded(champion, tags) == made
-    path.write_text(json.dumps(made | {"reason": "because"}))
+    assert deciding.recorded(champion, tags) == decision
+    path.write_text(json.dumps(decision | {"reason": "because"}))
     with pytest.raises(UserError, match=r"promotion\.json of its run is not what was recorded") as caught:
-        decision.recorded(champion, tags)
+        deciding.recorded(champion, tags)
     record_property("seen", str(caught.value))
     path.unlink()
     with pytest.raises(UserError, match=r"promotion\.json of its run is not what was recorded"):
-        decision.recorded(champion, tags)
+        deciding.recorded(champion, tags)
     with pytest.raises(UserError, match="tag candidate is not what was recorded"):
-        decision.recorded(champion, tags | {"candidate": "another"})
+        deciding.recorded(champion, tags | {"candidate": "another"})
 
 
 def test_a_champion_whose_decision_was_cut_off_and_that_a_person_then_promoted_says_so():
@@ -103,9 +104,9 @@ def test_a_champion_whose_decision_was_cut_off_and_that_a_person_then_promoted_s
         journal.append(MODEL, seen, seen[-1] | {"why": "a test", "evidence": None})
         promote.main()
         champion = promotion.champion(MODEL)
-        assert (champion.tags["gate"], versions.by_hand(champion)) == ("was promoted by hand", True)
-        (line,) = versioned._decision(champion, "a link")
-        assert line.text == "gate: was promoted by hand"
+        assert (champion.tags[versions.GATE], versions.by_hand(champion)) == ("was promoted by hand", True)
+        told = [line.text for line in version.verify(champion)]
+        assert "gate: was promoted by hand" in told
         before = json.loads(Path("registry.json").read_text())
         promote.main()  # again changes nothing
         assert json.loads(Path("registry.json").read_text()) == before

@@ -1,39 +1,27 @@
 """What a stage that was killed finds again, and when it begins anew."""
 
+import shutil
 import subprocess
 import sys
 
 import pytest
 import yaml
-from dvc.repo import Repo
 
 from pipeline.core.errors import UserError
 from pipeline.tracking.attempts import attempt
-from tests.conftest import ROOT
+from tests.conftest import ROOT, repository
 
 STAGE = "train@custom_cnn"
-GRAPH = """
-stages:
-  train:
-    foreach: ${models}
-    do:
-      cmd: "true"
-      deps: [code]
-      params:
-        - models.${key}.training
-      outs:
-        - models/${key}
-"""
 
 
 @pytest.fixture(autouse=True)
 def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "dvc.yaml").write_text(GRAPH)
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code/fit.py").touch()
-    Repo.init(no_scm=True).close()
+    repository(tmp_path)
+    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline")
+    for path in ("data/train", "data/validation", "data/weights/custom_cnn", "data/trunk/custom_cnn"):
+        (tmp_path / path).mkdir(parents=True)
+        (tmp_path / path / "something").touch()
     return tmp_path
 
 
@@ -72,9 +60,9 @@ def test_after_a_change_it_begins_anew(what, workspace):
     if what == "param":
         change_params(workspace, "models", "custom_cnn", "training", "epochs")
     if what == "code":
-        (workspace / "code/fit.py").write_text("# changed\n")
+        (workspace / "pipeline/training/fit.py").write_text("")
     if what == "recorded":
-        (workspace / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": {STAGE: {"cmd": "true"}}}))
+        (workspace / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": {STAGE: {"cmd": "done"}}}))
     with attempt(STAGE, "GPU" if what == "device" else "CPU") as current:
         assert current.id != first
         assert current.superseded == first

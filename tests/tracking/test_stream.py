@@ -1,100 +1,117 @@
-"""A training in MLflow while it goes: its run, its end, and a store that fails under it."""
+"""A training, shown in a real MLflow store while it goes."""
 
 import mlflow
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Metric
 
 from pipeline.core.errors import UserError
-from pipeline.tracking import runs, stream
+from pipeline.tracking import runs
 from pipeline.tracking.attempts import Attempt
+from pipeline.tracking.stream import EPOCH, SECONDS, stream
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.usefixtures("store")
-ROW = {
-    "epoch": 1,
-    "loss": 0.5,
-    "accuracy": 0.5,
-    "val_loss": 0.5,
-    "val_accuracy": 0.5,
-    "learning_rate": 0.5,
-    "seconds": 2,
-}
+
+STAGE, FINGERPRINT = "train@custom_cnn", "f" * 64
 
 
-def attempt(name: str, superseded: str | None = None, tmp_path=None) -> Attempt:
-    return Attempt(name, "inputs", superseded, tmp_path)
+def attempt(name: str, superseded: str | None = None) -> Attempt:
+    return Attempt(name, "inputs", superseded, ROOT)
 
 
-def shown(name: str = "custom_cnn"):
-    """The newest run of that name."""
-    query = f"attributes.run_name = '{name}'"
-    return mlflow.search_runs(search_all_experiments=True, filter_string=query, output_format="list")[0]
+def epoch(number: int) -> dict[str, float]:
+    return dict.fromkeys((*EPOCH, SECONDS), number / 10) | {"epoch": number}
 
 
-def test_a_run_ends_finished_failed_or_killed():
-    with stream.stream("fine", {}, {"seed": "0"}, attempt("1")) as live:
-        live.epoch(ROW)
-    with pytest.raises(UserError), stream.stream("wrong", {}, {}, attempt("2")):
-        raise UserError("training diverged")
-    with pytest.raises(KeyboardInterrupt), stream.stream("stopped", {}, {}, attempt("3")):
-        raise KeyboardInterrupt
-    assert [shown(name).info.status for name in ("fine", "wrong", "stopped")] == ["FINISHED", "FAILED", "KILLED"]
-    assert shown("fine").data.params == {"seed": "0"}
-    assert shown("fine").data.metrics["val_accuracy"] == 0.5
-    assert shown("wrong").data.tags["ended"] == "UserError: training diverged"
-
-
-@pytest.fixture
-def interrupted(checked):
+def begun(name: str = "first") -> str:
     """Leave the run of an attempt behind as a process that was killed after an epoch does; return its id."""
-
-    def leave(name: str) -> str:
-        client = MlflowClient()
-        experiment = client.get_experiment_by_name(checked.tracking.experiment).experiment_id
-        run_id = client.create_run(experiment, tags={runs.ATTEMPT: name}, run_name="custom_cnn").info.run_id
-        client.log_batch(run_id, metrics=[Metric(key, ROW[key], 0, 1) for key in (*stream.EPOCH, stream.SECONDS)])
-        return run_id
-
-    return leave
+    with stream("custom_cnn", {runs.STAGE: STAGE}, {"seed": "0"}, attempt(name)) as live:
+        live.epoch(epoch(1))
+        run_id = mlflow.active_run().info.run_id
+    MlflowClient().update_run(run_id, "RUNNING")
+    return run_id
 
 
-def test_an_attempt_that_was_interrupted_resumes_in_its_run_and_logs_no_epoch_twice(interrupted):
-    run_id = interrupted("first")
-    with stream.stream("custom_cnn", {}, {}, attempt("first")) as live:
-        for epoch in (1, 2):
-            live.epoch(ROW | {"epoch": epoch})
-    assert shown().info.run_id == run_id
-    for metric in ("val_loss", "val_accuracy"):
-        assert [point.step for point in MlflowClient().get_metric_history(run_id, metric)] == [1, 2]
-    assert shown().data.tags["resumed"] == "1"
-    assert shown().info.status == "FINISHED"
+def steps(run_id: str, metric: str = "val_loss") -> list[int]:
+    return [point.step for point in MlflowClient().get_metric_history(run_id, metric)]
 
 
-def test_an_attempt_that_nobody_resumes_is_closed(interrupted):
-    run_id = interrupted("first")
-    with stream.stream("custom_cnn", {}, {}, attempt("second", "first")):
+def newest():
+    return mlflow.search_runs(search_all_experiments=True, output_format="list")[0]
+
+
+def test_a_run_has_tags_params_and_each_epoch_once():
+    run = MlflowClient().get_run(begun())
+    assert (run.data.tags[runs.STAGE], run.data.tags[runs.INPUTS], run.data.params) == (STAGE, "inputs", {"seed": "0"})
+    assert runs.FINGERPRINT not in run.data.tags  # which stage `track` sets when all is there
+    assert all(steps(run.info.run_id, metric) == [1] for metric in (*EPOCH, SECONDS))
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "ended"),
+    [
+        (None, "FINISHED", None),
+        (UserError("training diverged"), "FAILED", "UserError: training diverged"),
+        (KeyboardInterrupt(), "KILLED", "KeyboardInterrupt: "),
+    ],
+)
+def test_a_run_ends_finished_failed_or_killed(error, status, ended):
+    def train() -> None:
+        with stream("custom_cnn", {}, {}, attempt("first")):
+            if error:
+                raise error
+
+    if error is None:
+        train()
+    else:
+        with pytest.raises(type(error)):
+            train()
+    assert (newest().info.status, newest().data.tags.get(runs.ENDED)) == (status, ended)
+
+
+def test_an_attempt_that_was_interrupted_goes_on_in_its_run_and_logs_no_epoch_twice():
+    run_id = begun()
+    with stream("custom_cnn", {}, {}, attempt("first")) as live:
+        for number in (1, 2):
+            live.epoch(epoch(number))
+    assert (newest().info.run_id, newest().info.status) == (run_id, "FINISHED")
+    assert steps(run_id) == [1, 2]
+    assert newest().data.tags["resumed"] == "1"
+
+
+def test_an_attempt_that_nobody_goes_on_with_is_closed():
+    run_id = begun()
+    with stream("custom_cnn", {}, {}, attempt("second", "first")):
         pass
     left = MlflowClient().get_run(run_id)
-    assert shown().info.run_id != run_id
+    assert newest().info.run_id != run_id
     assert (left.info.status, left.data.tags["ended"]) == ("KILLED", "killed, and superseded after a change")
 
 
-def test_a_training_that_gives_a_known_model_names_its_run(interrupted):
-    known = interrupted("first")
-    for key, value in ((runs.STAGE, "train@custom_cnn"), (runs.FINGERPRINT, "f")):
-        MlflowClient().set_tag(known, key, value)
-    with stream.stream("again", {}, {}, attempt("second")) as live:
-        live.result("train@custom_cnn", "f")
-    assert shown("again").data.tags["repeats"] == known
+def test_a_training_that_gives_a_model_again_says_which_run_has_it():
+    first = begun()
+    MlflowClient().set_tag(first, runs.FINGERPRINT, FINGERPRINT)
+    with stream("custom_cnn", {}, {}, attempt("second")) as live:
+        live.result(STAGE, FINGERPRINT)
+    assert newest().data.tags["repeats"] == first
 
 
-def test_a_store_that_fails_costs_a_warning_and_no_training(tmp_path, capsys):
-    with stream.stream("custom_cnn", {}, {}, attempt("first")) as live:
-        live.epoch(ROW)
-        (tmp_path / "mlruns/mlflow.db").rename(tmp_path / "gone.db")
-        (tmp_path / "mlruns/mlflow.db").mkdir()
-        mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/nowhere/else/mlflow.db\0")
-        for epoch in (2, 3):
-            live.epoch(ROW | {"epoch": epoch})
-        mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/gone.db")
-    assert capsys.readouterr().err.count("warning: ") == 1
+@pytest.mark.fault("a store that fails before the training, or in it")
+@pytest.mark.parametrize("works", [0, 1])
+def test_a_store_that_fails_costs_one_warning_and_no_training(works, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    uri, trained = mlflow.get_tracking_uri(), []
+    if not works:
+        mlflow.set_tracking_uri("http://127.0.0.1:9")
+    with stream("custom_cnn", {}, {}, attempt("first")) as live:
+        for number in (1, 2, 3):
+            if number > works:
+                mlflow.set_tracking_uri("http://127.0.0.1:9")
+            live.epoch(epoch(number))
+            trained.append(number)
+        live.result(STAGE, FINGERPRINT)
+    told = capsys.readouterr().err
+    mlflow.set_tracking_uri(uri)
+    assert trained == [1, 2, 3]
+    assert told.startswith("warning: http://127.0.0.1:9 failed: training goes on, `dvc repro` logs it later (")
+    assert told.count("\n") == 1
