@@ -44,11 +44,12 @@ bench: $(INSTALLED) ## measure against the notebook's method, PyTorch, LiteRT an
 		|| $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r benchmarks/requirements.txt
 	python -m benchmarks
 
-lint: $(INSTALLED) ## check format and code with ruff, the imports, and that no secret is among the files
+lint: $(INSTALLED) ## check format and code with ruff, the types, the imports, and that no secret is among the files
 	ruff format --check .
 	ruff check .
 	lint-imports
-	@git ls-files -z | grep -zvE '^(dvc.lock|requirements.lock|registry.json|reports/.*[.](html|json))$$' \
+	mypy
+	@git ls-files -z | grep -zvE '^(dvc.lock|requirements.lock|registry.json|(records|reports|runs)/.*)$$' \
 		| xargs -0 detect-secrets-hook --exclude-lines '(sha256|md5|MD5|_batch|[xy]_(train|test))'
 
 audit: $(INSTALLED) ## look the dependencies up among the known vulnerabilities (asks a server)

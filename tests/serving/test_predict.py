@@ -8,8 +8,10 @@ import sys
 import tracemalloc
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 from PIL import Image
 from scipy.special import softmax
 
@@ -17,7 +19,7 @@ from pipeline.core.errors import UserError
 from pipeline.data.cifar10 import CLASSES
 from pipeline.registry import promotion, versions
 from pipeline.serving import load, predict
-from pipeline.tracking import logged_models, runs
+from pipeline.tracking import logged_models
 from tests import tiny
 from tests.conftest import ROOT
 
@@ -157,10 +159,11 @@ def test_a_litert_file_is_a_model(saved, files, images, tmp_path):
 
 
 @pytest.mark.usefixtures("store")
-def test_a_registered_model_is_had_by_version_alias_and_stage(saved, images, checked):
+def test_a_registered_model_is_had_by_version_alias_and_stage(saved, images, checked, tmp_path):
     model, registered = saved[0], checked.registry.model
-    with runs.start("tiny", {}):
-        address = logged_models.log_model(model, images[0][:2])
+    model.save(tmp_path / "model.keras")
+    run = MlflowClient().create_run(mlflow.get_experiment_by_name("cifar10").experiment_id)
+    address = logged_models.log(run, tmp_path / "model.keras", images[0][:2]).model_uri
     version = versions.register(registered, address, "a description", {})
     promotion.promote(registered, version, "a test", promotion.history(registered))
     expected = model.predict(images[0][:5], verbose=0)
