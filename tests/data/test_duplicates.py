@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.core import paths
-from pipeline.data import duplicates
+from pipeline.data import duplicates, splits
 
 
 @pytest.fixture
