@@ -10,7 +10,7 @@ from ruamel.yaml.error import YAMLError
 from pipeline.core import paths
 from pipeline.core.errors import UserError
 from pipeline.core.files import read_yaml
-from pipeline.core.schema import Model, Params
+from pipeline.core.schema import Model, Params, Section
 
 MODULES = Path(__file__).parents[1] / "models"
 
@@ -48,7 +48,7 @@ def checked(values: Any, path: Path) -> Params:
     try:
         params = Params.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{path}: {_describe(error)}") from None
+        raise UserError(f"{path}: {_describe(error, values)}") from None
     for name, model in params.models.items():
         _check_module(name, model, path)
     return params
@@ -65,17 +65,29 @@ def _check_module(name: str, model: Model, path: Path) -> None:
         raise UserError(f"{path}: models.{name}.method: {file} is not for {model.method}: give {fitting}")
     if model.method == "scratch":
         try:
-            module.Network.model_validate(model.network)
+            getattr(module, "Network", Section).model_validate(model.network)  # a Section has no keys
         except ValidationError as error:
-            raise UserError(f"{path}: models.{name}.network.{_describe(error)}") from None
+            raise UserError(f"{path}: models.{name}.network.{_describe(error, model.network)}") from None
 
 
-def _describe(error: ValidationError) -> str:
+def _describe(error: ValidationError, values: Any) -> str:
     # A mistyped key is also a missing one: the typo says more.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"]) or "the file"
+    key = ".".join(_keys(first["loc"], values, first["type"] == "missing")) or "the file"
     if first["type"] == "extra_forbidden":
         return f"{key}: unknown key; correct or remove it"
     if first["type"] == "missing":
         return f"{key}: missing; add it"
     return f"{key}: {first['msg']} (got {first['input']!r:.80})"
+
+
+def _keys(location: tuple[int | str, ...], values: Any, missing: bool) -> list[str]:
+    """Return the keys in `location`, without the method or type that pydantic puts between them."""
+    keys = []
+    for part in location[:-1] if missing else location:
+        try:
+            values = values[part]
+        except (LookupError, TypeError):
+            continue
+        keys.append(str(part))
+    return [*keys, str(location[-1])] if missing else keys

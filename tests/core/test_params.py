@@ -24,14 +24,14 @@ MISTAKES = {
     "unknown nested key": (
         ["models", "custom_cnn", "training", "epoch"],
         3,
-        "training.epoch: unknown",
+        ": models.custom_cnn.training.epoch: unknown key",
     ),
-    "wrong type": (["models", "mobilenetv2", "training", "epochs"], "ten", "training.epochs"),
+    "wrong type": (["models", "mobilenetv2", "training", "epochs"], "ten", ": models.mobilenetv2.training.epochs: "),
     "number for text": (["registry", "model"], 7, "registry.model"),
-    "out of range": (["models", "mobilenetv2", "training", "dropout"], 1.5, "training.dropout"),
-    "zero epochs": (["models", "custom_cnn", "training", "epochs"], 0, "training.epochs"),
+    "out of range": (["models", "mobilenetv2", "training", "dropout"], 1.5, ": models.mobilenetv2.training.dropout: "),
+    "zero epochs": (["models", "custom_cnn", "training", "epochs"], 0, ": models.custom_cnn.training.epochs: "),
     "unknown choice": (["weights", "on_unreachable"], "ignore", "weights.on_unreachable"),
-    "bad checksum": (["models", "resnet50v2", "weights", 0, "md5"], "abc", "weights.0.md5"),
+    "bad checksum": (["models", "resnet50v2", "weights", 0, "md5"], "abc", ": models.resnet50v2.weights.0.md5: "),
     "mistyped key, also missing": (["models", "custom_cnn", "training"], {"epoch": 3}, "training.epoch: unknown key"),
     "a profile elsewhere": (["profile"], "../../x", "profile: "),
     "a path that is none": (["weights", "folder"], "a\0b", "weights.folder: "),
@@ -43,12 +43,12 @@ MISTAKES = {
     "small above whole": (
         ["models", "custom_cnn", "training", "small"],
         40,
-        "Value error, training.small",
+        ": models.custom_cnn: Value error, training.small",
     ),
     "a key of another method": (["models", "custom_cnn", "training", "ema"], 0.5, "training.ema: unknown key"),
     "cut, moved images": (["models", "mobilenetv2", "training", "shift"], 2, "training.shift: unknown key"),
     "an unknown method": (["models", "mobilenetv2", "method"], "guess", "models.mobilenetv2: Input tag 'guess'"),
-    "no network": (["models", "mobilenetv2", "network"], None, "network: missing"),
+    "no network": (["models", "mobilenetv2", "network"], None, ": models.mobilenetv2.network: missing"),
     "a network of another module": (
         ["models", "custom_cnn", "network", "layers"],
         3,
@@ -84,6 +84,16 @@ def test_an_architecture_whose_module_is_not_for_the_method_is_named(name, tmp_p
     path = tmp_path / "params.yaml"
     path.write_text(changed(["models", name], other))
     with pytest.raises(UserError, match=rf"models.{name}.method: pipeline/models/{name}.py is not for \w+: give "):
+        params.load(path)
+
+
+def test_a_module_that_declares_no_network_takes_none(tmp_path, monkeypatch):
+    monkeypatch.delattr(custom_cnn, "Network")
+    path = tmp_path / "params.yaml"
+    path.write_text(changed(["models", "custom_cnn", "network"], {}))
+    assert params.load(path).models["custom_cnn"].network == {}
+    path.write_text(changed(["models", "custom_cnn", "network"], {"widths": [1, 2, 3]}))
+    with pytest.raises(UserError, match=r"models.custom_cnn.network.widths: unknown key"):
         params.load(path)
 
 
