@@ -14,6 +14,9 @@ from pipeline.core.files import replacing
 from pipeline.reporting import charts, render
 
 FOLDER = Path(".dvc/plots")
+SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"  # which DVC's page and VS Code draw by
+# No colours of text and axes: VS Code has its own, for light and dark.
+CONFIG = {"mark": {"tooltip": {"content": "data"}}}
 COLOR = "<DVC_METRIC_COLOR>"
 # A row of each table, from which a chart learns its columns.
 CURVE = {"architecture": "", "epoch": 1, "images": "validation", "accuracy": 0.0, "loss": 0.0}
@@ -39,21 +42,20 @@ def templates() -> dict[str, str]:
         "time": template(time, {}),
         "confusion": template(charts.confusion(cell, ""), both),
     }
-    return {f"{name}.json": json.dumps(spec, indent=2) + "\n" for name, spec in found.items()}
+    return {f"{name}.json": json.dumps(spec, indent=2, allow_nan=False) + "\n" for name, spec in found.items()}
 
 
 def facet(field: str) -> dict[str, Any]:
-    return {"field": field, "type": "nominal", "sort": None, "title": None}
+    return {"field": field, "type": "nominal", "title": None}  # sorted: unsorted panels get others' headers
 
 
 def template(chart: Any, facets: dict[str, Any]) -> dict[str, Any]:
     """Return a chart with anchors, a panel for each value of the `facets`."""
     spec = render.light(render.specification(chart))
-    for key in ("data", "datasets", "description", "background"):
+    for key in ("$schema", "config", "data", "datasets", "description", "background"):
         spec.pop(key, None)
-    schema, config = spec.pop("$schema"), spec.pop("config")
     spec = anchored(spec)
-    head = {"$schema": schema, "config": config, "data": {"values": "<DVC_METRIC_DATA>"}, "title": "<DVC_METRIC_TITLE>"}
+    head = {"$schema": SCHEMA, "config": CONFIG, "data": {"values": "<DVC_METRIC_DATA>"}, "title": "<DVC_METRIC_TITLE>"}
     return head | ({"facet": facets, "spec": spec} if facets else spec)
 
 

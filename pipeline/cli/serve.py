@@ -54,6 +54,6 @@ def command(address: str, host: str, port: int) -> None:
     click.echo(f"page:  {url}/")
     click.echo(f"ready: curl -s {url}/ready")
     json = "-H 'Content-Type: application/json' -d @-"
-    click.echo(f"try:   pipeline payload plots/samples.png | curl -s {url}/invocations {json}")
+    click.echo(f"try:   pipeline payload plots/pictures/samples.png | curl -s {url}/invocations {json}")
     with contextlib.suppress(KeyboardInterrupt):  # the usual end
         server.run(load, bound, host)

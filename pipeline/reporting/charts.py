@@ -15,7 +15,7 @@ from pipeline.reporting import tables
 INK, QUIET, RULE, WRONG = "var(--ink)", "var(--quiet)", "var(--rule)", "var(--wrong)"  # see `render`
 COLORS = [f"var(--s{number})" for number in range(7)]
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right"]
-PERCENT = alt.Axis(format=".0%", tickCount=5)
+PERCENT = alt.Axis(format=".1~%", tickCount=5)
 WIDTH = 300
 DASHES = alt.StrokeDash("images:N", scale=alt.Scale(domain=["validation", "training"], range=[[1, 0], [4, 3]]))
 
@@ -36,7 +36,7 @@ def names(table: pd.DataFrame, field: str = "candidate") -> dict[str, Any]:
     shift = 0 if "ensemble" in order else 1
     colors = [COLORS[(index + shift) % len(COLORS)] for index in range(len(order))]
     shapes = [SHAPES[(index + shift) % len(SHAPES)] for index in range(len(order))]
-    legend = alt.Legend(title=None, orient="top", columns=2, symbolSize=60)
+    legend = alt.Legend(title=None, orient="top", columns=2, columnPadding=24, symbolSize=60)
     return {
         "color": alt.Color(f"{field}:N", scale=alt.Scale(domain=order, range=colors), legend=legend),
         "shape": alt.Shape(f"{field}:N", scale=alt.Scale(domain=order, range=shapes), legend=legend),
@@ -62,7 +62,7 @@ def intervals(table: pd.DataFrame) -> alt.LayerChart:
 def against(table: pd.DataFrame) -> alt.LayerChart:
     """Test accuracies beside the notebook's, which are circles. `table`: `tables.comparison`."""
     base = alt.Chart(table).encode(y=alt.Y("candidate:N", sort=None, title=None))
-    x = alt.X("accuracy:Q", title="test accuracy", scale=alt.Scale(zero=False), axis=PERCENT)
+    x = alt.X("accuracy:Q", title="test accuracy", scale=alt.Scale(zero=False, padding=24), axis=PERCENT)
     ways = base.mark_rule(color=RULE, strokeWidth=2).encode(x=x, x2="notebook:Q")
     before = base.mark_point(filled=False, size=60, color=QUIET, opacity=1).encode(x="notebook:Q")
     now = base.mark_point(filled=True, size=70, opacity=1).encode(x=x, color=names(table)["color"].legend(None))
@@ -108,7 +108,7 @@ def curves(table: pd.DataFrame, column: str) -> alt.LayerChart:
         y=alt.Y(f"{column}:Q", scale=alt.Scale(zero=False), title=column, axis=axis),
         color=marks["color"],
     )
-    lines = base.mark_line(strokeWidth=2).encode(strokeDash=DASHES.legend(alt.Legend(title=None, orient="top")))
+    lines = base.mark_line(strokeWidth=2).encode(strokeDash=DASHES.legend(alt.Legend(title=None, orient="bottom")))
     points = base.mark_point(filled=True, size=30, opacity=1).encode(shape=marks["shape"])
     points = points.transform_filter("datum.images == 'validation'")
     last = table.groupby(["architecture", "images"], sort=False).tail(1)
@@ -125,28 +125,27 @@ def confusion(table: pd.DataFrame, name: str) -> alt.LayerChart:
 
     `table`: reports/NAME/counts.csv: actual, predicted, count.
     """
-    order = list(dict.fromkeys(table["actual"]))
-    most = max(table.loc[table["actual"] != table["predicted"], "count"].max(), 1) if len(table) else 1
     base = alt.Chart(table).encode(
-        x=alt.X("predicted:N", sort=order, title="predicted", axis=alt.Axis(labelAngle=-50, grid=False)),
-        y=alt.Y("actual:N", sort=order, title="actual", axis=alt.Axis(grid=False)),
+        x=alt.X("predicted:N", sort=None, title="predicted", axis=alt.Axis(labelAngle=-50, grid=False)),
+        y=alt.Y("actual:N", sort=None, title="actual", axis=alt.Axis(grid=False)),
     )
-    shade = alt.Opacity("count:Q", scale=alt.Scale(type="sqrt", domain=[0, most], range=[0, 0.6]), legend=None)
-    wrong = base.transform_filter("datum.actual != datum.predicted").mark_rect(color=WRONG).encode(opacity=shade)
+    # The first layer has every cell, since it decides the order of the classes. Only mistakes have a shade there.
+    wrong = base.transform_calculate(mistakes="datum.actual != datum.predicted ? datum.count : 0")
+    scale = alt.Scale(type="sqrt", domainMin=0, range=[0, 0.6])
+    shade = alt.Opacity("mistakes:Q", scale=scale, legend=None)
+    wrong = wrong.mark_rect(color=WRONG).encode(opacity=shade)
     right = base.transform_filter("datum.actual == datum.predicted").mark_rect(filled=False, stroke=RULE, strokeWidth=2)
     counts = base.transform_filter("datum.count > 0").mark_text().encode(text="count:Q")
     mistakes = table[(table["actual"] != table["predicted"]) & (table["count"] > 0)]
     worst = mistakes.sort_values("count", ascending=False, kind="stable").head(3)
-    said = ", ".join(f"{row.count_} of {row.actual} taken for {row.predicted}" for row in _counted(worst))
+    said = ", ".join(
+        f"{row['count']} of {row['actual']} taken for {row['predicted']}" for row in worst.to_dict("records")
+    )
     total, correct = table["count"].sum(), table["count"].sum() - mistakes["count"].sum()
     described = f"Confusion matrix of {name}: {correct} of {total} test images right. " + (
         f"Most frequent mistakes: {said}" if said else "No mistakes"
     )
     return (wrong + right + counts).properties(width=WIDTH, height=WIDTH, description=described)
-
-
-def _counted(rows: pd.DataFrame) -> Any:
-    return rows.rename(columns={"count": "count_"}).itertuples()
 
 
 def mistaken(table: pd.DataFrame) -> alt.Chart:
@@ -161,7 +160,7 @@ def mistaken(table: pd.DataFrame) -> alt.Chart:
         alt.Chart(table)
         .mark_bar()
         .encode(
-            x=alt.X("mistaken:Q", title="mistaken, of the class's test images", axis=alt.Axis(format=".0%")),
+            x=alt.X("mistaken:Q", title="mistaken, of the class's test images", axis=PERCENT),
             y=alt.Y("class:N", sort=order, title=None),
             yOffset=alt.YOffset("candidate:N", sort=None),
             color=marks["color"],
@@ -179,7 +178,7 @@ def reliability(table: pd.DataFrame, name: str) -> alt.LayerChart:
         .encode(
             x=alt.X("confidence:Q", title="confidence", scale=alt.Scale(domain=[0, 1]), axis=PERCENT),
             y=alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(domain=[0, 1]), axis=PERCENT),
-            size=alt.Size("images:Q", legend=None, scale=alt.Scale(range=[10, 300])),
+            size=alt.Size("images:Q", legend=None, scale=alt.Scale(range=[20, 300])),
         )
     )
     said = "; ".join(f"{row.confidence:.0%}: {row.accuracy:.0%} of {row.images}" for row in table.itertuples())

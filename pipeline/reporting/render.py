@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from pipeline.core.files import replacing
 
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
+FONT = "'Liberation Sans', Arial, Helvetica, sans-serif"  # of equal widths: vl-convert lays text out by the first
 # What the colours of `charts`, CSS variables of the page, are outside a page: those of its light scheme.
 LIGHT = {
     "ink": "#191d22",
@@ -39,6 +39,7 @@ CONFIG = {
         "gridColor": "var(--rule)",
         "domainColor": "var(--rule)",
         "tickColor": "var(--rule)",
+        "labelFlush": False,
     },
     "legend": {"labelColor": "var(--ink)", "labelFontSize": 12, "symbolStrokeWidth": 2},
     "text": {"color": "var(--ink)", "fontSize": 11.5},

@@ -1,10 +1,12 @@
 """The charts: what they say, that their names are text, and that extreme tables can be drawn."""
 
+import json
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 from PIL import Image
 
 from pipeline.reporting import charts, montage, render, tables
@@ -63,6 +65,16 @@ def test_a_matrix_without_mistakes_and_a_class_without_images_can_be_drawn():
     assert drawn.count(">5<") == 1
 
 
+def test_no_two_labels_of_an_axis_are_the_same_and_none_is_left_out():
+    table = COMPARISON.assign(accuracy=[0.938, 0.9355, 0.9541])
+    table = table.assign(accuracy_low=table["accuracy"] - 0.005, accuracy_high=table["accuracy"] + 0.005)
+    for chart in (charts.intervals(table), charts.tradeoff(table, "size_mb", "MB")):
+        drawn = render.inline(chart)
+        labels = re.findall(r">([\d.]+%)</text>", re.sub(r"<text[^>]*bold.*?</text>", "", drawn))
+        assert len(labels) >= 4
+        assert len(set(labels)) == len(labels)
+
+
 def test_a_single_epoch_is_a_point():
     rows = [
         {"architecture": "a", "epoch": 1, "images": images, "accuracy": 0.1, "loss": 2.0}
@@ -94,3 +106,25 @@ def test_images_are_put_in_rows_and_nothing_is_a_picture_too(tmp_path):
 def test_the_templates_of_dvc_plots_are_written_from_the_charts():
     for name, text in plots.templates().items():
         assert (plots.FOLDER / name).read_text() == text, "run `make readme`, which writes the templates"
+
+
+def test_a_matrix_of_dvc_plots_stands_below_its_revision_beside_its_candidate_with_classes_in_order():
+    classes = ["truck", "cat", "bird"]  # not sorted
+    counts = {("workspace", "b"): 1, ("workspace", "a"): 2, ("main", "b"): 3, ("main", "a"): 4}
+    rows = [
+        {"rev": rev, "candidate": name, "actual": actual, "predicted": predicted}
+        | {"count": str(10 * number if actual == predicted else number)}  # as DVC reads it from a CSV file
+        for (rev, name), number in counts.items()
+        for actual in classes
+        for predicted in classes
+    ]
+    text = plots.templates()["confusion.json"].replace('"<DVC_METRIC_DATA>"', json.dumps(rows))
+    drawn = vl_convert.vegalite_to_svg(text, vl_version="5.8")  # which is near to the one that DVC's page has
+    shown = [found for found in re.findall(r">([^<>]+)</text>", drawn) if found in (*classes, "main", "workspace", "a")]
+    assert shown.index("main") < shown.index("workspace")
+    assert [found for found in shown if found in classes] == classes * 4  # axes of two rows, and of two columns
+    right = [int(found) // 10 for found in re.findall(r">(\d+)</text>", drawn) if int(found) >= 10]
+    assert list(dict.fromkeys(right)) == [4, 2, 3, 1]
+    shades = {float(found) for found in re.findall(r'fill="#c2410c"[^>]*? opacity="([\d.]+)"', drawn)}
+    assert max(shades) == 0.6
+    assert len(shades) == 5  # none, and one for each count

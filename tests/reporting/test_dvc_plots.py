@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 TEMPLATES = {path.stem: path.read_text() for path in (ROOT / ".dvc/plots").glob("*.json")}
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-MADE = {"rev", "lost", "front"}  # by DVC, and by a template's transforms
+MADE = {"rev", "mistakes"}  # by DVC, and by a template's transforms
 HISTORIES = {"plots/history/custom_cnn.csv"}  # drawn as DVC draws any table
 
 
