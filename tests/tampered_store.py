@@ -43,6 +43,12 @@ STORE = {
         ),
         "version 1, tag evidence: the history has no such decision",
     ),
+    "who it was, in the history's last entry": (
+        lambda: execute(
+            "update params set value = replace(value, '\"who\": \"', '\"who\": \"Not ') where key = '000001'"
+        ),
+        "history: entry 1 is not the one that registry.json tells of",
+    ),
     "an entry of the history before the last": (
         lambda: (
             promotion.promote(MODEL, another_version(), "a test", promotion.history(MODEL)),

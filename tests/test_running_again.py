@@ -7,13 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-from dvc.repo import Repo
 
-from tests.test_graph import is_quiet
 from tests.workspace import MODEL
 
 
@@ -30,65 +27,6 @@ def test_a_change_of_a_skipped_model_reaches_nothing_else(workspace):
     again = workspace.dvc("repro")
     assert again.returncode == 0, again.stderr
     assert set(re.findall(r"Running stage '([\w@]+)", again.stdout)) == {"find", "train@resnet50v2", "summary"}
-
-
-def test_training_again_gives_the_same_bytes_and_nothing_follows(small):
-    """The forced training is one more run in MLflow, which names the one that has the same model."""
-    before = (small.folder / "models/custom_cnn/model.keras").read_bytes()
-    again = small.dvc("repro", "--force", "--single-item", "train@custom_cnn")
-    assert again.returncode == 0, again.stderr
-    assert (small.folder / "models/custom_cnn/model.keras").read_bytes() == before
-    assert stale(small.folder) == set()
-    newest, first = small.runs().query("`tags.mlflow.runName` == 'custom_cnn'").to_dict("records")
-    assert newest["tags.repeats"] == first["run_id"]
-    small.client.delete_run(newest["run_id"])
-
-
-def test_a_param_that_is_changed_back_is_restored_and_the_run_of_that_model_is_shown(small):
-    found = small.run("custom_cnn")
-    before = small.change("custom_cnn", epochs=1)
-    try:
-        changed = small.dvc("repro", "track@custom_cnn")
-        assert changed.returncode == 0, changed.stderr
-    finally:
-        (small.folder / "params.yaml").write_text(before)
-    back = small.dvc("repro", "track@custom_cnn")
-    assert "Stage 'train@custom_cnn' is cached - skipping run" in back.stdout
-    assert "Running stage 'train@" not in back.stdout
-    assert f"custom_cnn: run {found.info.run_id}" in back.stdout
-    others = [run for run in small.runs().to_dict("records") if run["tags.mlflow.runName"] == "custom_cnn"]
-    for run in others:
-        if run["run_id"] != found.info.run_id:
-            small.client.delete_run(run["run_id"])
-    assert small.dvc("repro").returncode == 0
-
-
-COSTLY = ("trunk", "train", "evaluate", "ensemble", "export", "duplicates")
-
-
-def stale(folder: Path) -> set[str]:
-    """The stages that `dvc status` names, without those that always run."""
-    with Repo(str(folder)) as repo:
-        return {name for name, entries in repo.status().items() if entries != ["always changed"]}
-
-
-def test_a_comment_in_what_decides_nothing_makes_no_costly_stage_stale(small):
-    """In every quiet module, and in every module of these packages, at once; then in one that decides."""
-    packages = ("registry", "serving", "reporting", "cli", "recovery", "lineage", "tracking", "core")
-    quiet = [path for path in (small.folder / "pipeline").rglob("*.py") if is_quiet(path.relative_to(small.folder))]
-    quiet += [path for package in packages for path in (small.folder / "pipeline" / package).rglob("*.py")]
-    before = {path: path.read_bytes() for path in quiet}
-    deciding = small.folder / "pipeline/training/fit.py"
-    before[deciding] = deciding.read_bytes()
-    try:
-        for path in quiet:
-            path.write_bytes(before[path] + b"# a comment\n")
-        assert not {name for name in stale(small.folder) if name.partition("@")[0] in COSTLY}
-        deciding.write_bytes(before[deciding] + b"# a comment\n")
-        assert "train@custom_cnn" in stale(small.folder)
-    finally:
-        for path, content in before.items():
-            path.write_bytes(content)
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,9 @@ def _look(stage: str, entry: str | dict[str, dict[str, Any]]) -> None:
         for path, state in paths.items():
             if Path(path).is_relative_to(RECOMPUTABLE) and state == "deleted":
                 continue
-            said = (
-                "is missing" if state == "deleted" else f"is {state}" if isinstance(state, str) else "has other values"
-            )
-            remedy = "`dvc pull`, or `dvc repro`" if state == "deleted" else "`dvc checkout`, or `dvc repro`"
+            said, remedy = f"is {state}", "`git checkout` or `dvc checkout`, or `dvc repro`"
+            if state == "deleted":
+                said, remedy = "is missing", "`dvc pull`, or `dvc repro`"
+            elif not isinstance(state, str):
+                said = "has other values"
             raise Broken(f"{LOCK}, {stage}, {kind.removeprefix('changed ')[:-1]} {path}", f"it {said}: {remedy}")

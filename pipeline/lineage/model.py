@@ -29,10 +29,10 @@ def verify(run: Run, link: str) -> str:
         folder = logged_models.fetch(address, Path(temporary))
         if not (folder / logged_models.KERAS).is_file():
             raise Broken(f"{link}, logged model", f"{address} has no {logged_models.KERAS}")
+        (folder / "registered_model_meta").unlink(missing_ok=True)  # MLflow adds it when it loads a registered model
         if wrong := fault(folder):
             raise Broken(f"{link}, logged model", f"{address}: {wrong}")
         fingerprint = keras_archive.fingerprint(folder / logged_models.KERAS)
-        (folder / "registered_model_meta").unlink(missing_ok=True)  # MLflow adds it when it loads a registered model
         whole = folder_checksum(folder)
     if fingerprint != run.data.tags.get(runs.FINGERPRINT):
         raise Broken(f"{link}, logged model", f"the fingerprint of {address} is not that of the run's tag")

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from ruamel.yaml.error import YAMLError
 
-from pipeline.core import candidates
+from pipeline.core import candidates, paths
 from pipeline.core.errors import UserError
 from pipeline.formats import keras_archive
 from pipeline.lineage import exports, files, run, version
@@ -25,6 +26,7 @@ def trace(subject: str, model: str) -> Iterator[Line]:
 
     `subject`: a version, alias (`@champion`) or stage (`Production`) of the registered `model`; a run's id; a stage of
     dvc.lock (`train@custom_cnn`) or dvc.lock itself; a .keras file. Raises Broken at the first link that does not hold.
+    Files are compared with dvc.lock before a run is with the files: a forged file must not be taken for the truth.
     """
     try:
         yield from _trace(subject, model)
@@ -37,9 +39,10 @@ def trace(subject: str, model: str) -> Iterator[Line]:
 def _trace(subject: str, model: str) -> Iterator[Line]:
     stages = provenance.locked()
     if subject == str(LOCK):
+        recorded = list(files.verify(list(stages), 0))
         for name in candidates.trained():
             yield from _run(run.member_run(name).info.run_id, model)
-        yield from files.verify(list(stages), 0)
+        yield from recorded
     elif subject in stages:
         yield from _stage(subject, model)
     elif subject.endswith(".keras"):
@@ -50,17 +53,19 @@ def _trace(subject: str, model: str) -> Iterator[Line]:
         found = versions.resolve(model, subject)
         yield from version.verify(found)
         made = version.run_of(found)
+        recorded = list(_files_of(made))
         yield from run.verify(made, 1)
-        yield from _files_of(made.data.tags, "promote")
+        yield from recorded
 
 
 def _stage(name: str, model: str) -> Iterator[Line]:
     """From a stage to its run, if it has a part in one, and the run's versions; and its files."""
     kind, _, architecture = name.partition("@")
     candidate = architecture if kind in CANDIDATE else name
+    recorded = list(files.verify([name], 0))
     if candidate in candidates.trained():
         yield from _run(run.member_run(candidate).info.run_id, model)
-    yield from files.verify([name], 0)
+    yield from recorded
 
 
 def _run(run_id: str, model: str) -> Iterator[Line]:
@@ -95,7 +100,8 @@ def _keras_file(path: Path, model: str) -> Iterator[Line]:
         yield from _run(known.info.run_id, model)
 
 
-def _files_of(tags: dict[str, str], stage: str) -> Iterator[Line]:
-    """The files up to `stage`, if they are of the run's model."""
-    if run.here(tags.get(runs.STAGE, "").rpartition("@")[2], tags[runs.FINGERPRINT]):
-        yield from files.verify([stage])
+def _files_of(made: Run) -> Iterator[Line]:
+    """The files up to the decision, if they are of the run's model; up to the run's stage if nothing was decided."""
+    stage = made.data.tags.get(runs.STAGE, "")
+    if run.here(stage.rpartition("@")[2], made.data.tags.get(runs.FINGERPRINT, "")):
+        yield from files.verify(["promote" if paths.REGISTRY.exists() else stage])

@@ -91,7 +91,7 @@ def _file(version: ModelVersion, link: str) -> Iterator[Line]:
     if not paths.REGISTRY.is_file():
         yield Line(1, f"{paths.REGISTRY}: nothing was decided here")
         return
-    told = read_json(paths.REGISTRY, "tags", "version")
+    told = read_json(paths.REGISTRY, "tags", "version", "history")
     if any(told["tags"].get(key) != version.tags[key] for key in versions.OWN):
         yield Line(1, f"{paths.REGISTRY} tells of version {told['version']}, another model")
         return
@@ -103,3 +103,7 @@ def _file(version: ModelVersion, link: str) -> Iterator[Line]:
             raise Broken(f"{link}, tag {key}", f"{version.tags.get(key)}, {value} in {paths.REGISTRY}")
     if provenance.digest(told.get("gate")) != told["tags"].get(versions.EVIDENCE):
         raise Broken(f"{paths.REGISTRY}, gate", f"it is not what {link} says")
+    entered, written = told["history"]["entries"], told["history"]["sha256"]
+    restored = journal.read(version.name)[0]["action"] == "restore"  # begun anew, since the store had been lost
+    if not restored and journal.hashes(version.name)[entered : entered + 1] != [written]:
+        raise Broken(f"{version.name}, history", f"entry {entered} is not the one that {paths.REGISTRY} tells of")

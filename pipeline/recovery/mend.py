@@ -37,8 +37,15 @@ def _fault() -> str | None:
     """Return what is wrong with dvc.lock; None if nothing is, or there is none."""
     if not LOCK.exists():
         return None
-    if not LOCK.read_bytes().endswith(b"\n"):
+    content = LOCK.read_bytes()
+    if not content.endswith(b"\n"):
         return "it ends within a line"
+    if (
+        paths.LOCK_KEPT.exists()
+        and len(kept := paths.LOCK_KEPT.read_bytes()) > len(content)
+        and kept.startswith(content)
+    ):
+        return "it ends too early"
     try:
         for stage in provenance.locked().values():
             [(entry["path"], entry["md5"]) for kind in ("deps", "outs") for entry in stage.get(kind, [])]

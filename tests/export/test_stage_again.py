@@ -10,8 +10,7 @@ from tests.tampering import MODEL, kept, run_id
 
 
 @pytest.fixture
-def workspace(small, monkeypatch):
-    monkeypatch.chdir(small.folder)
+def workspace(small, inside):
     with kept("params.yaml", "reports/exports.json", "reports/edge.json", *map(str, Path("reports/exports").iterdir())):
         yield small
     assert small.dvc("checkout", "--force", "exports").returncode == 0

@@ -88,8 +88,8 @@ def test_the_command_ends_at_the_broken_link(small):
         replace("reports/custom_cnn/report.csv", "airplane", "aeroplane")
         told = small.pipeline("lineage", "evaluate@custom_cnn")
     assert (told.returncode, told.stderr.count("\n")) == (1, 1)
-    assert "error: broken link: run " in told.stderr
-    assert "artifact report.csv: it is not that of the files: `pipeline restore`" in told.stderr
+    assert "error: broken link: dvc.lock, evaluate@custom_cnn, out reports/custom_cnn: it is modified" in told.stderr
+    assert "`git checkout` or `dvc checkout`" in told.stderr
 
 
 def test_what_does_not_exist_is_a_users_error():

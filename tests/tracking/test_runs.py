@@ -1,14 +1,11 @@
 """The MLflow store, and runs that are found by what they made, in a real SQLite store in a temporary folder."""
 
-import socket
-
 import mlflow
 import pytest
 from mlflow import MlflowClient
 
 from pipeline.core.errors import UserError
-from pipeline.tracking import runs, store
-from tests.conftest import ROOT
+from pipeline.tracking import runs
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -18,21 +15,6 @@ STAGE, FINGERPRINT = "train@custom_cnn", "f" * 64
 @pytest.fixture
 def experiment(checked) -> str:
     return mlflow.get_experiment_by_name(checked.tracking.experiment).experiment_id
-
-
-def test_the_store_lies_under_mlruns(tmp_path, checked):
-    assert (tmp_path / "mlruns/mlflow.db").is_file()
-    location = mlflow.get_experiment_by_name(checked.tracking.experiment).artifact_location
-    assert location == (tmp_path / "mlruns/artifacts").as_uri()
-
-
-def test_who_shares_a_store_keeps_artifacts_beside_its_database_too(tmp_path, checked, monkeypatch):
-    (tmp_path / "other").mkdir()
-    monkeypatch.chdir(tmp_path / "other")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/shared/mlflow.db")
-    store.connect(checked)
-    location = mlflow.get_experiment_by_name(checked.tracking.experiment).artifact_location
-    assert location == (tmp_path / "shared/artifacts").as_uri()
 
 
 def test_a_complete_run_is_found_by_its_stage_and_model_whatever_its_experiment(experiment):
@@ -67,32 +49,3 @@ def test_a_child_replaces_the_one_of_its_name_and_fails_with_its_block(experimen
     assert (client.get_run(second).info.status, client.get_run(second).data.tags["a"]) == ("FAILED", "2")
     below = runs.tagged({"mlflow.parentRunId": parent.info.run_id})
     assert {run.info.run_name for run in below} == {"export", "another"}
-
-
-def test_a_database_without_its_driver_is_a_users_error(checked, monkeypatch):
-    word = "secret"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql+pg8000://me:{word}@127.0.0.1:9/store")
-    with pytest.raises(UserError, match=r"me:\*\*\*@127.0.0.1:9/store failed: No module named 'pg8000'"):
-        store.connect(checked)
-
-
-def test_a_dead_tracking_server_stops_a_stage_before_any_work(run_stage, tmp_path):
-    """One server that refuses, and one that accepts the connection and then says nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        params = (ROOT / "params.yaml").read_text().replace("timeout: 5.0", "timeout: 0.5")
-        (tmp_path / "params.yaml").write_text(params)
-        result = run_stage("train", "custom_cnn", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
-    refused = run_stage("track", "custom_cnn", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
-    for outcome in (result, refused):
-        assert outcome.returncode == 1
-        assert outcome.stderr.count("\n") == 1
-        assert f"the tracking server http://127.0.0.1:{port} does not answer" in outcome.stderr
-    assert not (tmp_path / "models").exists()
-
-
-@pytest.mark.parametrize("address", ["garbage://x", "mlruns", "/srv/mlruns", "file:///srv/mlruns"])
-def test_an_address_that_mlflow_cannot_open_stops_a_stage_before_any_work(address, run_stage):
-    result = run_stage("prepare", MLFLOW_TRACKING_URI=address)
-    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
-    assert result.stderr.startswith(f"error: MLFLOW_TRACKING_URI: {address} is no MLflow store")

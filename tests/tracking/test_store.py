@@ -41,7 +41,7 @@ def test_a_dead_tracking_server_stops_a_stage_before_any_work(run_stage, tmp_pat
         params = (ROOT / "params.yaml").read_text().replace("timeout: 5.0", "timeout: 0.5")
         (tmp_path / "params.yaml").write_text(params)
         result = run_stage("train", "custom_cnn", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
-    refused = run_stage("prepare", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
+    refused = run_stage("track", "custom_cnn", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{port}")
     for outcome in (result, refused):
         assert outcome.returncode == 1
         assert outcome.stderr.count("\n") == 1

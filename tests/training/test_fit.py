@@ -61,7 +61,7 @@ def test_an_epochs_figures_are_means_over_its_images(images, settings):
     network.layers[-1].kernel.assign(network.layers[-1].kernel / 255)
     still = settings.model_copy(update={"epochs": 1, "learning_rate": 1e-20, "weight_decay": 0.0})
     batches = [(pictures[start : start + 50], labels[start : start + 50]) for start in range(0, 200, 50)]
-    made = Task(network, network, lambda epoch: batches, (pictures, labels), None)
+    made = Task(network, network, lambda epoch: batches, (pictures, labels), {}, 0.0, lambda: network)
     row = fit.fit(made, still, CPU, lambda row: None).iloc[0]
     loss, accuracy = network.evaluate(pictures, labels, verbose=0)
     assert (row["loss"], row["accuracy"]) == (pytest.approx(loss, rel=1e-5), pytest.approx(accuracy))
