@@ -18,7 +18,7 @@ from pipeline.core.errors import UserError
 from pipeline.tracking import runs
 from pipeline.tracking.attempts import Attempt
 
-# Each metric of an epoch, and its column in the history; epoch_seconds is not in it, and is only streamed.
+# Each metric of an epoch, and its column in the history; SECONDS is not in it, and is only streamed.
 EPOCH = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 SECONDS = "seconds"
 RETRIES = "3"  # of a request, each after twice the time: a store that is away for seconds is waited for, no longer
