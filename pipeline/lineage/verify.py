@@ -104,4 +104,5 @@ def _files_of(made: Run) -> Iterator[Line]:
     """The files up to the decision, if they are of the run's model; up to the run's stage if nothing was decided."""
     stage = made.data.tags.get(runs.STAGE, "")
     if run.here(stage.rpartition("@")[2], made.data.tags.get(runs.FINGERPRINT, "")):
-        yield from files.verify(["promote" if paths.REGISTRY.exists() else stage])
+        decided = paths.REGISTRY.exists() or "promote" in provenance.locked()
+        yield from files.verify(["promote" if decided else stage])
