@@ -92,17 +92,17 @@ FILES = {
         without_deps,
         "train@custom_cnn, dep ",
     ),
-    "the model": (lambda: "ensemble/model.keras", another_model, "promote, dep ensemble: it is modified"),
+    "the model": (lambda: "ensemble/model.keras", another_model, "dep ensemble: it is modified"),
     "a member's model": (lambda: f"{CNN}/model.keras", append, "dep models/custom_cnn: it is modified"),
     "the facts of the model": (
         lambda: "ensemble/model.json",
         lambda path: replace(path, '"status"', '"x": 1, "status"'),
-        "promote, dep ensemble: it is modified",
+        "dep ensemble: it is modified",
     ),
     "the metrics": (
         lambda: "metrics/ensemble.json",
         lambda path: replace(path, '"accuracy": 0.', '"accuracy": 0.9'),
-        "dep metrics: it is modified",
+        "dep metrics.*: it is modified",
     ),
     "the recorded hash": (
         lambda: "dvc.lock",

@@ -74,7 +74,7 @@ def test_two_runs_can_be_compared(look, runs):
         shows(seen, "Comparing 2 Runs from 1 Experiment", "custom_cnn", "ensemble")
         seen.keep("mlflow/compare", full=False)
         seen.page.get_by_text("learning_rate", exact=True).first.scroll_into_view_if_needed()
-        shows(seen, "training.learning_rate", "val_accuracy", f"{runs['custom_cnn'].data.metrics['loss']:.3f}")
+        shows(seen, "training.learning_rate", "test_accuracy", f"{runs['custom_cnn'].data.metrics['loss']:.3f}")
         seen.keep("mlflow/compare-metrics", full=False)
 
 

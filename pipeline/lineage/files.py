@@ -44,7 +44,7 @@ def _look(stage: str, entry: str | dict[str, dict[str, Any]]) -> None:
         raise Broken(f"{LOCK}, {stage}", f"{entry}: `dvc repro`")
     for kind, paths in entry.items():
         for path, state in paths.items():
-            if Path(path).is_relative_to(RECOMPUTABLE) and state == "deleted":
+            if Path(path).is_relative_to(RECOMPUTABLE) and state in ("deleted", "not in cache"):
                 continue
             said, remedy = f"is {state}", "`git checkout` or `dvc checkout`, or `dvc repro`"
             if state == "deleted":

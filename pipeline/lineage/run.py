@@ -38,10 +38,10 @@ def verify(run: Run, depth: int = 0) -> Iterator[Line]:
         found = store.artifact(run_id, PROBABILITIES, Path(folder))
         if found is None or checksum(found) != run.data.tags.get(VALIDATION):
             raise Broken(f"{link}, artifact {PROBABILITIES}", f"it is not that of tag {VALIDATION}")
-    shown = here(name, run.data.tags[runs.FINGERPRINT])
-    if shown is None:
+    if not is_here(name, run.data.tags[runs.FINGERPRINT]):
         yield Line(depth + 1, "files: of another model by now, not compared")
         return
+    shown = views.of(name)
     for part in (_tags, _params, _metrics, _epochs, _datasets, _artifacts):
         yield from part(run, shown, link, depth + 1)
     if name == "ensemble":
@@ -49,12 +49,10 @@ def verify(run: Run, depth: int = 0) -> Iterator[Line]:
             yield from verify(member_run(member), depth + 1)
 
 
-def here(name: str, fingerprint: str) -> View | None:
-    """Return what the files say of a candidate, if they are of the model with this fingerprint."""
+def is_here(name: str, fingerprint: str) -> bool:
+    """Return whether the files of a candidate are of the model with this fingerprint."""
     facts = paths.candidate(name) / "model.json"
-    if not facts.is_file() or read_json(facts).get("fingerprint") != fingerprint:
-        return None
-    return views.of(name)
+    return facts.is_file() and read_json(facts).get("fingerprint") == fingerprint
 
 
 def member_run(name: str) -> Run:

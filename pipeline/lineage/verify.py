@@ -103,6 +103,6 @@ def _keras_file(path: Path, model: str) -> Iterator[Line]:
 def _files_of(made: Run) -> Iterator[Line]:
     """The files up to the decision, if they are of the run's model; up to the run's stage if nothing was decided."""
     stage = made.data.tags.get(runs.STAGE, "")
-    if run.here(stage.rpartition("@")[2], made.data.tags.get(runs.FINGERPRINT, "")):
+    if run.is_here(stage.rpartition("@")[2], made.data.tags.get(runs.FINGERPRINT, "")):
         decided = paths.REGISTRY.exists() or "promote" in provenance.locked()
         yield from files.verify(["promote" if decided else stage])
