@@ -18,7 +18,7 @@ from pipeline.registry import versions
 from pipeline.tracking import provenance, runs
 from pipeline.tracking.provenance import LOCK
 
-CANDIDATE = ("train", "evaluate", "draw", "track")  # stages of one architecture that has a run
+CANDIDATE = ("train", "evaluate", "track")  # stages of one architecture that has a run
 
 
 def trace(subject: str, model: str) -> Iterator[Line]:

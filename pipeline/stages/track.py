@@ -1,16 +1,22 @@
-"""Stage `track@ARCH`, and of the ensemble: brings MLflow into line with what the files say of a candidate."""
+"""Stage `track@ARCH`, and of the ensemble: draws a candidate, and brings MLflow into line with what its files say."""
+
+from pathlib import Path
 
 from pipeline.core import candidates, environment, errors, paths
-from pipeline.core.files import write_json
+from pipeline.core.files import fresh_folder, write_json
+from pipeline.data import splits
 
 
 def main() -> None:
     name, params = environment.check_candidate()
+    folder = fresh_folder(paths.EVALUATION / name)
     facts = candidates.facts(name)
     if facts["status"] == "skipped":
+        (folder / "skipped.txt").write_text(f"{facts['reason']}\n")
         write_json(paths.RUNS / f"{name}.json", {"skipped": facts["reason"]})
         print(f"{name}: skipped: {facts['reason']}")
         return
+    draw(name, folder)
     from pipeline.tracking import store, upload, view  # MLflow takes seconds to import
 
     experiment = store.connect(params)
@@ -18,6 +24,18 @@ def main() -> None:
     run = upload.upload(shown, experiment)
     write_json(paths.RUNS / f"{name}.json", {"stage": shown.stage, "fingerprint": shown.fingerprint})
     print(f"{name}: run {run.info.run_id}")
+
+
+def draw(name: str, folder: Path) -> None:
+    """Draw a candidate's pictures out of the tables that stage `evaluate` or `ensemble` wrote, and its history."""
+    from pipeline.reporting import charts, montage, render, tables
+
+    render.write(charts.confusion(tables.counts(name), name), folder / "confusion.png")
+    render.write(charts.reliability(tables.reliability(name), name), folder / "reliability.png")
+    if name != "ensemble":
+        for column in ("accuracy", "loss"):
+            render.write(charts.curves(tables.history(name), column), folder / f"{column}.png")
+    montage.mistakes(folder / "mistakes.png", splits.images(paths.TEST), tables.mistakes(name))
 
 
 if __name__ == "__main__":

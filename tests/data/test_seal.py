@@ -36,7 +36,7 @@ def test_nobody_but_who_reports_mentions_the_test_set():
     makers = {"pipeline.stages.prepare"}  # writes it
     guards = {"pipeline.data.splits", "pipeline.core.paths"}
     without_labels = {"pipeline.stages.duplicates", "pipeline.reporting.page"}
-    without_labels |= {"pipeline.stages.draw", "pipeline.stages.report", "pipeline.tracking.view"}
+    without_labels |= {"pipeline.stages.report", "pipeline.stages.track", "pipeline.tracking.view"}
     assert users_of("TEST") == seal.READERS | makers | guards | without_labels
     assert users_of("data/test") == {"pipeline.core.paths"}
     assert users_of("test_batch.bin") == {"pipeline.data.cifar10", "pipeline.data.sources", "pipeline.stages.prepare"}

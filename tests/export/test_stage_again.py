@@ -10,36 +10,36 @@ from tests.tampering import MODEL, kept, run_id
 
 
 @pytest.fixture
-def workspace(small, inside):
+def exported(small, inside):
     with kept("params.yaml", "reports/exports.json", "reports/edge.json", *map(str, Path("reports/exports").iterdir())):
         yield small
     assert small.dvc("checkout", "--force", "exports").returncode == 0
 
 
 @pytest.fixture
-def run(workspace, run_stage):
+def run(exported, run_stage):
     def again(**limits) -> str:
         path = Path("params.yaml")
         tree = yaml.safe_load(path.read_text())
         tree["export"]["limits"] |= limits
         path.write_text(yaml.safe_dump(tree, sort_keys=False))
         # Another backend than LiteRT's is no matter.
-        results = [run_stage(stage, cwd=workspace.folder, KERAS_BACKEND="jax") for stage in ("export", "publish")]
+        results = [run_stage(stage, cwd=exported.folder, KERAS_BACKEND="jax") for stage in ("export", "publish")]
         assert [result.returncode for result in results] == [0, 0], results[-1].stderr
         return "".join(result.stdout for result in results)
 
     return again
 
 
-def test_again_adds_nothing_and_what_is_outside_the_limits_is_not_shipped(workspace, run):
+def test_again_adds_nothing_and_what_is_outside_the_limits_is_not_shipped(exported, run):
     rows, edge = read_json(Path("reports/exports.json")), read_json(Path("reports/edge.json"))
-    before = workspace.exports(run_id("custom_cnn"))
-    versions = len(workspace.client.search_model_versions(f"name = '{MODEL}'"))
+    before = exported.exports(run_id("custom_cnn"))
+    versions = len(exported.client.search_model_versions(f"name = '{MODEL}'"))
     told = run(size_mb=0.001)
-    after = workspace.exports(run_id("custom_cnn"))
+    after = exported.exports(run_id("custom_cnn"))
     assert set(after) == set(before)
     assert not {found.info.run_id for found in after.values()} & {found.info.run_id for found in before.values()}
-    assert len(workspace.client.search_model_versions(f"name = '{MODEL}'")) == versions
+    assert len(exported.client.search_model_versions(f"name = '{MODEL}'")) == versions
 
     refused = read_json(Path("reports/exports.json"))
     assert [(row["shipped"], row["file"]) for row in refused] == [(False, None)] * len(rows)
@@ -51,7 +51,7 @@ def test_again_adds_nothing_and_what_is_outside_the_limits_is_not_shipped(worksp
     assert told.count("not shipped: ") == len(rows)
     assert not list(Path("exports").rglob("*.*"))
     assert f"@edge stays where it was: no variant of {edge['candidate']} is within the limits" in told
-    alias = workspace.client.get_model_version_by_alias(MODEL, "edge")
+    alias = exported.client.get_model_version_by_alias(MODEL, "edge")
     assert str(alias.version) == edge["version"]
     for key in ("agreement", "accuracy", "keras_accuracy", "images"):
         assert [row[key] for row in refused] == [row[key] for row in rows]
