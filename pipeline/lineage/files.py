@@ -17,7 +17,8 @@ ALWAYS = "always changed"
 def verify(stages: list[str], depth: int = 1) -> Iterator[Line]:
     """Yield lines that say what `stages` and all that they depend on are made of, if it is as dvc.lock records it.
 
-    Raises Broken at the first dependency, parameter or output that is another one, or that is missing.
+    Raises Broken if a dependency, parameter or output is another one, or is missing. Of several an output is named: the
+    stages that depend on it have it as a changed dependency, too.
     """
     try:
         with Repo() as repo:
@@ -25,9 +26,9 @@ def verify(stages: list[str], depth: int = 1) -> Iterator[Line]:
             names = {stage.addressing: stage for name in stages for stage in repo.stage.collect(name, with_deps=True)}
     except DvcException as error:
         raise Broken(str(LOCK), f"{error}: `pipeline mend`, or `git checkout {LOCK}`") from None
-    for name, entries in status.items():
-        for entry in entries:
-            _look(name, entry)
+    faults = [fault for name, entries in status.items() for entry in entries for fault in _faults(name, entry)]
+    if faults:
+        raise Broken(*min(faults, key=lambda fault: (", out " not in fault[0], fault)))
     count = sum(len(stage.deps) + len(stage.outs) for stage in names.values())
     yield Line(depth, f"files: {len(names)} stages, {count} dependencies and outputs as {LOCK} records them")
     for name, stage in names.items():
@@ -36,19 +37,20 @@ def verify(stages: list[str], depth: int = 1) -> Iterator[Line]:
                 yield Line(depth + 1, f"{name}: {kind} {entry.def_path} {entry.hash_info.value}", detail=True)
 
 
-def _look(stage: str, entry: str | dict[str, dict[str, Any]]) -> None:
-    """Raise Broken for an entry of `dvc status`, unless it says nothing of a result."""
+def _faults(stage: str, entry: str | dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield the broken links in an entry of `dvc status`, and why; none if it says nothing of a result."""
     if entry == ALWAYS:
         return
     if isinstance(entry, str):
-        raise Broken(f"{LOCK}, {stage}", f"{entry}: `dvc repro`")
+        yield f"{LOCK}, {stage}", f"{entry}: `dvc repro`"
+        return
     for kind, paths in entry.items():
         for path, state in paths.items():
             if Path(path).is_relative_to(RECOMPUTABLE) and state in ("deleted", "not in cache"):
                 continue
-            said, remedy = f"is {state}", "`git checkout` or `dvc checkout`, or `dvc repro`"
+            fault = f"it is {state}: `git checkout` or `dvc checkout`, or `dvc repro`"
             if state == "deleted":
-                said, remedy = "is missing", "`dvc pull`, or `dvc repro`"
+                fault = "it is missing: `dvc pull`, or `dvc repro`"
             elif not isinstance(state, str):
-                said = "has other values"
-            raise Broken(f"{LOCK}, {stage}, {kind.removeprefix('changed ')[:-1]} {path}", f"it {said}: {remedy}")
+                fault = "it has other values: `git checkout`, or `dvc repro`"
+            yield f"{LOCK}, {stage}, {kind.removeprefix('changed ')[:-1]} {path}", fault

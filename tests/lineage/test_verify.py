@@ -138,7 +138,7 @@ def test_what_can_be_computed_again_may_be_missing_and_other_things_may_not(tmp_
         assert lines("ensemble")
     with (
         moved("data/raw", tmp_path / "raw"),
-        pytest.raises(Broken, match="dep data/raw: it is missing: `dvc pull`"),
+        pytest.raises(Broken, match="out data/raw: it is missing: `dvc pull`"),
     ):
         lines("ensemble")
 
