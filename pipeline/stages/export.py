@@ -14,7 +14,6 @@ from pipeline.core.files import fresh_folder, replacing, write_json
 from pipeline.core.schema import Export
 from pipeline.data import splits
 from pipeline.export import convert, parity
-from pipeline.formats import keras_model
 
 NEEDED = 500_000_000  # bytes
 
@@ -53,6 +52,8 @@ def variants(name: str, export: Export) -> Iterator[tuple[convert.Variant, dict[
 
     The file is deleted afterwards. The validation images after those that calibrate are what it is judged by.
     """
+    from pipeline.formats import keras_model  # Keras, whose backend is chosen by now
+
     folder = paths.candidate(name)
     model = keras_model.load(folder / "model.keras")
     images, labels = splits.load(paths.VALIDATION)
