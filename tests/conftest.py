@@ -113,7 +113,7 @@ def run_stage(tmp_path, monkeypatch):
     def run(*arguments: str, cwd: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess:
         if not (cwd / "params.yaml").exists():
             (cwd / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-        command = [sys.executable, "-m", f"pipeline.stages.{arguments[0]}", *arguments[1:]]
+        command = [sys.executable, "-m", "pipeline.stages", *arguments]
         # MLflow keeps the store that a test before this one used in the environment.
         inherited = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
         variables = inherited | {"PYTHONPATH": str(ROOT)} | environment

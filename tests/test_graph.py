@@ -26,14 +26,15 @@ QUIET = (
     "pipeline/formats/hdf5.py",
     "pipeline/formats/keras_archive.py",
     "pipeline/stages/__init__.py",
+    "pipeline/stages/__main__.py",
 )
 DECIDING = {"keras", "tensorflow", "scipy", "jax", "sklearn"}
 
 
 def modules_of(stage: str) -> list[Path]:
     """The modules that a stage runs."""
-    found = re.findall(r"python -m ([\w.]+)", STAGES[stage].get("do", STAGES[stage])["cmd"])
-    return [Path(name.replace(".", "/")).with_suffix(".py") for name in found]
+    found = re.findall(r"python -m pipeline.stages (\w+)", STAGES[stage].get("do", STAGES[stage])["cmd"])
+    return [Path(f"pipeline/stages/{name}.py") for name in found]
 
 
 def parsed(path: Path) -> ast.Module:

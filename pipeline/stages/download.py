@@ -13,7 +13,3 @@ def main() -> None:
         return
     errors.require_space(paths.RAW.parent, NEEDED)
     sources.obtain(params.data.sources, paths.RAW, params.http)
-
-
-if __name__ == "__main__":
-    errors.run(main)

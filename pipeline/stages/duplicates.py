@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.core import environment, errors, paths
+from pipeline.core import environment, paths
 from pipeline.core.files import replacing, write_json
 from pipeline.core.progress import Progress
 from pipeline.data import duplicates, splits
@@ -25,7 +25,3 @@ def main() -> None:
     counts |= {f"in_{name}": pairs.loc[pairs["split"] == name, "image"].nunique() for name in known}
     write_json(paths.DUPLICATES.with_suffix(".json"), counts)
     print(f"{len(best)} of {len(test)} test images have a near-duplicate among {len(others)} others")
-
-
-if __name__ == "__main__":
-    errors.run(main)

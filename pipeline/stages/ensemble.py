@@ -76,7 +76,3 @@ def check(model: keras.Model, images: np.ndarray, expected: np.ndarray, batch_si
     difference = float(np.abs(model.predict(images, batch_size, verbose=0) - expected).max())
     if difference > 1e-4:
         raise RuntimeError(f"the ensemble's model and its members' predictions differ by {difference}")
-
-
-if __name__ == "__main__":
-    errors.run(main)

@@ -45,7 +45,3 @@ def evaluate(name: str, params: Params, facts: dict[str, int]) -> None:
     )
     record.write_cost(name, record.seconds_per_1000(model, images, batch_size))
     print(f"{name}: test accuracy {scores['test']['accuracy']:.4f}")
-
-
-if __name__ == "__main__":
-    errors.run(main)

@@ -87,7 +87,3 @@ def described(row: dict[str, Any]) -> str:
         f"({row['drop_low']:.2%} to {row['drop_high']:.2%}), {row['latency_ms_1_thread']:.1f} ms an image with a "
         f"thread, {row['latency_ms_2_threads']:.1f} with two; {verdict}"
     )
-
-
-if __name__ == "__main__":
-    errors.run(main)

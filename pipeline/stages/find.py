@@ -23,7 +23,3 @@ def main() -> None:
         found = weights.find(name, params)
         write_json(paths.FOUND / f"{name}.json", found)
         print(f"{name}: {found['status']}: {found.get('reason') or found['origin']}")
-
-
-if __name__ == "__main__":
-    errors.run(main)

@@ -68,7 +68,3 @@ def shared(images: np.ndarray, others: np.ndarray) -> int:
     """How many of `others` are byte-identical to one of `images`."""
     known = digests(images)
     return sum(image.tobytes() in known for image in others)
-
-
-if __name__ == "__main__":
-    errors.run(main)

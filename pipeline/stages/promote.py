@@ -1,6 +1,6 @@
 """Stage `promote`: the best candidate on validation challenges the champion of the registry; the gate decides."""
 
-from pipeline.core import candidates, environment, errors, paths
+from pipeline.core import candidates, environment, paths
 from pipeline.core.files import write_json
 from pipeline.registry import decision, versions
 from pipeline.tracking import store
@@ -16,7 +16,3 @@ def main() -> None:
         outcome = decision.challenge(winner, metrics[winner], scores, params)
     write_json(paths.REGISTRY, outcome)
     print(f"{outcome['model']} version {outcome['version']}: {outcome['description']}")
-
-
-if __name__ == "__main__":
-    errors.run(main)

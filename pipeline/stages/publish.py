@@ -1,6 +1,6 @@
 """Stage `publish`: logs the exports in MLflow, writes their model cards, and gives the small model the alias `edge`."""
 
-from pipeline.core import candidates, environment, errors, paths
+from pipeline.core import candidates, environment, paths
 from pipeline.core.files import fresh_folder, read_json, replacing, write_json
 from pipeline.registry import exports, versions
 from pipeline.reporting import model_card
@@ -27,7 +27,3 @@ def main() -> None:
     else:
         print(f"{made['model']} version {made['version']}, @{versions.EDGE}: {made['description']}")
     write_json(paths.EDGE, made)
-
-
-if __name__ == "__main__":
-    errors.run(main)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.core import candidates, environment, errors, paths
+from pipeline.core import candidates, environment, paths
 from pipeline.core.files import read_json, replacing
 from pipeline.data import splits
 from pipeline.reporting import charts, montage, render, results, tables
@@ -37,7 +37,3 @@ def draw_duplicates() -> None:
     best = found.drop_duplicates("image")
     chosen = best.iloc[:: max(len(best) // SHOWN, 1)][:SHOWN]
     montage.pairs(paths.PICTURES / "duplicates.png", splits.images(paths.TEST), np.concatenate(known), chosen)
-
-
-if __name__ == "__main__":
-    errors.run(main)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from pipeline.core import candidates, environment, errors, paths, process
+from pipeline.core import candidates, environment, paths, process
 from pipeline.core.files import read_json
 from pipeline.reporting import catalog, results
 
@@ -68,7 +68,3 @@ def outcome(decision: dict[str, Any]) -> str:
             f'        mlflow.pyfunc.load_model("models:/{name}@champion")',
         ]
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    errors.run(main)

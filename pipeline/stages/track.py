@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.core import candidates, environment, errors, paths
+from pipeline.core import candidates, environment, paths
 from pipeline.core.files import fresh_folder, write_json
 from pipeline.data import splits
 
@@ -36,7 +36,3 @@ def draw(name: str, folder: Path) -> None:
         for column in ("accuracy", "loss"):
             render.write(charts.curves(tables.history(name), column), folder / f"{column}.png")
     montage.mistakes(folder / "mistakes.png", splits.images(paths.TEST), tables.mistakes(name))
-
-
-if __name__ == "__main__":
-    errors.run(main)

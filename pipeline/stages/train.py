@@ -70,7 +70,3 @@ def train(name: str, params: Params, weights: dict[str, str]) -> None:
             live.result(stage, facts["fingerprint"])
     best = trained.history["val_accuracy"].max()
     print(f"{name}: {facts['epochs']} epochs in {trained.seconds:.0f} s, validation accuracy {best:.4f}")
-
-
-if __name__ == "__main__":
-    errors.run(main)

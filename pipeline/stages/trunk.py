@@ -60,7 +60,3 @@ def views_of(images: np.ndarray, views: int, shift: int, seed: int) -> Iterator[
     for view in range(views):
         mirrored, (down, across) = draw(len(images), shift, seed, view)
         yield images[number, shown[0, down][:, :, None], shown[mirrored, across][:, None, :]]
-
-
-if __name__ == "__main__":
-    errors.run(main)

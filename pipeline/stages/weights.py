@@ -50,7 +50,3 @@ def _bring(found: dict, installed: Path, params: Params) -> None:
                 shutil.copyfile(path, temporary)
         return
     raise errors.UserError(f"{found['file']} is no longer where it was found: run `dvc repro` again")
-
-
-if __name__ == "__main__":
-    errors.run(main)

@@ -21,7 +21,7 @@ def inside(tmp_path, options: str, stage: str, **environment: str) -> subprocess
     mounted.mkdir()
     script = (
         f"mount -t tmpfs -o size=64m none {mounted} && cp {ROOT}/params.yaml {mounted} && cd {mounted} "
-        f"&& mount -o remount,{options} {mounted} && exec {sys.executable} -m pipeline.stages.{stage}"
+        f"&& mount -o remount,{options} {mounted} && exec {sys.executable} -m pipeline.stages {stage}"
     )
     command = ["unshare", "--map-root-user", "--mount", "sh", "-c", script]
     variables = os.environ | {"PYTHONPATH": str(ROOT)} | environment
