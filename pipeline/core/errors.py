@@ -42,12 +42,12 @@ def run(command: Callable[[], None], interrupted: str = "run `dvc repro` to go o
         command()
         gc.freeze()  # or Python would walk through all of TensorFlow once more at its exit, for 1.7 s
     except UserError as error:
-        _fail(str(error))
+        sys.exit(f"error: {error}")
     except OSError as error:
         if error.errno in _STORAGE:
-            _fail(f"{error.filename or 'a file'}: {_STORAGE[error.errno]}")
+            sys.exit(f"error: {_one_line(str(error.filename or 'a file'))}: {_STORAGE[error.errno]}")
         if error.errno == errno.ENOENT and {*Path(error.filename or "").parts[:1]} & paths.MADE:
-            _fail(f"{error.filename} is missing: `dvc repro` makes it")
+            sys.exit(f"error: {_one_line(str(error.filename))} is missing: `dvc repro` makes it")
         raise
     except KeyboardInterrupt:
         print(f"interrupted: {interrupted}", file=sys.stderr)
@@ -63,14 +63,13 @@ _STORAGE = {
 }
 
 
-def _fail(message: str) -> None:
-    print(f"error: {_one_line(message)}", file=sys.stderr)
-    sys.exit(1)
-
-
 def _one_line(message: str) -> str:
-    shown = "".join(character if character.isprintable() else " " for character in message)
-    return PASSWORD.sub(r"\1***@", " ".join(shown.split()))[:LONGEST]
+    return PASSWORD.sub(r"\1***@", " ".join(printable(message, " ").split()))[:LONGEST]
+
+
+def printable(text: str, instead: str = "\N{REPLACEMENT CHARACTER}") -> str:
+    """Return the text without what would steer a terminal: names of files, and what others wrote, may hold anything."""
+    return "".join(character if character.isprintable() else instead for character in text)
 
 
 def require_space(folder: Path, needed: int) -> None:

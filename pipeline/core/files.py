@@ -68,11 +68,6 @@ def read_yaml(path: Path) -> Any:
     return YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
 
 
-def write_yaml(path: Path, value: Any) -> None:
-    with replacing(path) as temporary:
-        YAML(pure=True).dump(value, temporary)
-
-
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write a .npy file."""
     with replacing(path) as temporary:
