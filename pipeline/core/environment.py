@@ -38,12 +38,11 @@ def check(store: bool = True) -> Params:
     if store:
         _check_store(os.environ.get(TRACKING, ""), checked.tracking.timeout)
     require_space(Path(), 0)
-    lock = Path("dvc.lock")
-    if (
-        "DVC_STAGE" in os.environ and lock.exists()
-    ):  # kept for `pipeline mend`: DVC has just read it, and writes it in place
-        with replacing(paths.LOCK_KEPT) as temporary:
-            shutil.copyfile(lock, temporary)
+    if "DVC_STAGE" in os.environ and Path("dvc.lock").exists():
+        with replacing(
+            paths.LOCK_KEPT
+        ) as temporary:  # for `pipeline mend`: DVC has just read it, and writes it in place
+            shutil.copyfile("dvc.lock", temporary)
     return checked
 
 

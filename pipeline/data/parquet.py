@@ -31,9 +31,8 @@ def batches(*files: Path) -> Iterator[tuple[str, bytes]]:
                 content = to_binary(images, labels)
                 name = names.get(hashlib.md5(content).hexdigest())
                 if name is None:
-                    raise Unreachable(
-                        f"{path.name}: rows {number * ROWS} to {(number + 1) * ROWS} are no official batch"
-                    )
+                    rows = f"rows {number * ROWS} to {(number + 1) * ROWS}"
+                    raise Unreachable(f"{path.name}: {rows} are no official batch")
                 yield name, content
         except (ArrowException, OSError, ValueError) as error:
             raise Unreachable(f"{path.name} is not the data set as Parquet: {error}") from None
