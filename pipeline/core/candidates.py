@@ -25,10 +25,7 @@ def trained() -> list[str]:
 
 
 def metrics() -> Metrics:
-    """Return the metrics of each candidate, the ensemble last, the costs of records/ among them.
-
-    A skipped one has the single key `skipped`, the reason.
-    """
+    """Return each candidate's metrics, with the costs of records/. A skipped one has the single key `skipped`, why."""
     found = {name: read_json(paths.METRICS / f"{name}.json") for name in names()}
     for name, figures in found.items():
         if "skipped" not in figures:

@@ -20,10 +20,7 @@ MISSING = {"git": "install it first", "dvc": "activate the environment that make
 
 
 def check(store: bool = True) -> Params:
-    """Return the checked params. Raises UserError at the first thing that would stop the work later.
-
-    `store`: whether the MLflow store must answer, too.
-    """
+    """Return the checked params. Raises UserError at the first fault; `store`: also of the MLflow store."""
     checked = params.load()
     for program, remedy in MISSING.items():
         if shutil.which(program) is None:
@@ -47,9 +44,9 @@ def check(store: bool = True) -> Params:
 
 
 def check_model(store: bool = True, ensemble: bool = False) -> tuple[str, Params]:
-    """Return the architecture, or `ensemble` if it may be that, that the command line names, and the checked params.
+    """Return the architecture, or `ensemble` if it may be that, which the command line names, and the checked params.
 
-    Raises UserError as `check`, or if the command line names nothing else than one of these.
+    Raises UserError as `check`, and if the command line is something else.
     """
     checked = check(store)
     names = [*checked.models, "ensemble"] if ensemble else [*checked.models]

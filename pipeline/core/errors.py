@@ -3,11 +3,11 @@
 import errno
 import gc
 import io
-import os
 import re
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,14 +73,8 @@ def printable(text: str, instead: str = "\N{REPLACEMENT CHARACTER}") -> str:
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """Raise UserError unless `needed` bytes are free where `folder` lies; OSError if no file can be made there.
-
-    `folder` is made if it is missing.
-    """
+    """Raise UserError unless `needed` bytes are free in `folder`, which is made; OSError if it takes no file."""
     folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / f".writable-{os.getpid()}"
-    probe.touch()
-    probe.unlink()
-    free = shutil.disk_usage(folder).free
-    if free < needed:
+    tempfile.TemporaryFile(dir=folder, prefix=".writable-").close()
+    if (free := shutil.disk_usage(folder).free) < needed:
         raise UserError(f"{folder}: {needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free; free some space")

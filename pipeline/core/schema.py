@@ -207,8 +207,7 @@ def _without_null(entry: object) -> object:
     return {key: _without_null(value) for key, value in entry.items() if value is not None}
 
 
-Pretrained = Transfer | Finetune
-Model = Annotated[Scratch | Pretrained, Field(discriminator="method"), BeforeValidator(_without_null)]
+Model = Annotated[Scratch | Transfer | Finetune, Field(discriminator="method"), BeforeValidator(_without_null)]
 
 
 class Evaluation(Section):

@@ -1,8 +1,4 @@
-"""What stage `weights` left for an architecture: the file, if there is one, and its manifest.
-
-manifest.json has a `status`: `none` (trained from scratch), `ready` (with file, sha256, origin and whether it is the
-official one) or `skipped` (with the reason).
-"""
+"""What stage `weights` left for an architecture: the file, if there is one, and manifest.json, which says so."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,7 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pipeline.core import paths
 from pipeline.core.errors import UserError
 from pipeline.core.files import checksum
-from pipeline.core.schema import Section
+from pipeline.core.schema import FileName, Section, Sha256
 
 
 class Scratch(Section):
@@ -22,8 +18,8 @@ class Scratch(Section):
 
 class Ready(Section):
     status: Literal["ready"]
-    file: Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]  # a name, not a path
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    file: FileName
+    sha256: Sha256
     origin: str
     official: bool
 
