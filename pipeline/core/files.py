@@ -82,3 +82,8 @@ def checksum(path: Path, algorithm: str = "sha256") -> str:
     """Hexadecimal digest of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def matches(path: Path, algorithm: str, digest: str) -> bool:
+    """Return whether `path` is a file with this checksum."""
+    return path.is_file() and checksum(path, algorithm) == digest

@@ -10,7 +10,7 @@ import urllib3
 
 from pipeline.core.environment import OFFLINE
 from pipeline.core.errors import UserError
-from pipeline.core.files import checksum
+from pipeline.core.files import checksum, matches
 from pipeline.core.progress import Progress
 from pipeline.core.schema import Http
 
@@ -30,14 +30,13 @@ def require_online() -> None:
 
 
 def fetch(url: str, destination: Path, algorithm: str, digest: str, http: Http) -> None:
-    """Download `url` to `destination`.
+    """Download `url` to `destination`, unless a file with that checksum is there.
 
     What has arrived stays in `destination` + ".part" when the connection breaks, and the next try asks for the rest
     only. Where that gives the wrong checksum, it was perhaps the beginning of another file, and all is asked for once
-    more. Raises Unreachable when the retries are used up, UserError when the whole file has the wrong checksum (it is
-    deleted).
+    more. Raises Unreachable when the retries are used up, UserError when the whole file has the wrong checksum.
     """
-    if destination.is_file() and checksum(destination, algorithm) == digest:
+    if matches(destination, algorithm, digest):
         return
     require_online()
     destination.parent.mkdir(parents=True, exist_ok=True)
@@ -69,8 +68,7 @@ def _complete(url: str, part: Path, http: Http) -> None:
 def _receive(url: str, part: Path, http: Http) -> None:
     start = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    timeouts = (http.connect_timeout, http.read_timeout)
-    with requests.get(url, headers=headers, stream=True, timeout=timeouts) as response:
+    with requests.get(url, headers=headers, stream=True, timeout=(http.connect_timeout, http.read_timeout)) as response:
         if start and response.status_code == 416:  # nothing is left to send: the checksum decides
             return
         response.raise_for_status()
@@ -103,10 +101,7 @@ def _chunks(body: urllib3.BaseHTTPResponse, window: float) -> Iterator[bytes]:
 
 
 def _judge(error: Exception) -> tuple[str, float | None]:
-    """Return what went wrong, and the seconds after which the server wants to be asked again; None: in vain.
-
-    It is in vain for a name that does not resolve, and for a client error such as 404.
-    """
+    """Return what went wrong, and after how many seconds the server wants to be asked again; None: that is in vain."""
     if isinstance(error, requests.HTTPError):
         status, wish = error.response.status_code, error.response.headers.get("Retry-After", "")
         if status < 500 and status not in (408, 429):

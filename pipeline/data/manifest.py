@@ -7,7 +7,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from pipeline.core import paths
 from pipeline.core.errors import UserError
-from pipeline.core.files import checksum
+from pipeline.core.files import matches
 from pipeline.core.schema import FileName, Section, Sha256
 
 
@@ -46,6 +46,6 @@ def weights_path(name: str) -> Path:
     """Return the weights file of an architecture whose manifest says `ready`, its checksum verified again."""
     entry = read(name)
     path = paths.WEIGHTS / name / entry["file"]
-    if not path.is_file() or checksum(path) != entry["sha256"]:
+    if not matches(path, "sha256", entry["sha256"]):
         raise UserError(f"{path} is missing or damaged; run `dvc repro --force weights@{name}`")
     return path

