@@ -1,6 +1,6 @@
 """What params.yaml may hold: names, types and ranges, strict and frozen."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -163,11 +163,7 @@ class Scratch(Section):
     method: Literal["scratch"]
     network: dict[str, Any]
     training: ScratchTraining
-
-    @property
-    def weights(self) -> list[WeightsFile]:
-        """Return no files."""
-        return []
+    weights: ClassVar[list[WeightsFile]] = []  # none, and no key of params.yaml
 
     @model_validator(mode="after")
     def _small_images(self) -> Self:

@@ -34,8 +34,8 @@ def obtain(sources: list[Source], folder: Path, http: Http) -> str:
     """Put the six official batches into `folder` and say where they came from.
 
     The sources are tried in order; why one failed is printed. What CIFAR10_DATA names is the only one, if it is set: a
-    user who says where the data are wants no others. `folder` gets all six files or none.
-    Raises UserError, with the reasons, when every source failed.
+    user who says where the data are wants no others. `folder` gets all six files or none. Raises UserError, with the
+    reasons, when every source failed.
     """
     named = os.environ.get(ENVIRONMENT)
     if named:

