@@ -44,10 +44,7 @@ def check(store: bool = True) -> Params:
 
 
 def check_model(store: bool = True, ensemble: bool = False) -> tuple[str, Params]:
-    """Return the architecture, or `ensemble` if it may be that, which the command line names, and the checked params.
-
-    Raises UserError as `check`, and if the command line is something else.
-    """
+    """Return the architecture (or `ensemble`, if it may be) that the command line names, and the params; or raise."""
     checked = check(store)
     names = [*checked.models, "ensemble"] if ensemble else [*checked.models]
     if len(sys.argv) != 2 or sys.argv[1] not in names:

@@ -20,8 +20,7 @@ PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s@]+@")  # in an address
 class UserError(Exception):
     """Something the user can mend. The message is one line: what is wrong, and what to do.
 
-    What it quotes may come from a hostile file: line ends and a terminal's control characters become spaces. It may be
-    the address of a server: its password becomes ***.
+    What it quotes may be hostile: line ends and control characters become spaces; an address' password becomes ***.
     """
 
     def __init__(self, message: str):
