@@ -44,7 +44,7 @@ def check(store: bool = True) -> Params:
 
 
 def check_model(store: bool = True, ensemble: bool = False) -> tuple[str, Params]:
-    """Return the architecture (or `ensemble`, if it may be) that the command line names, and the params; or raise."""
+    """Return the architecture (or `ensemble`, if allowed) of the command line, and the params. Raises as `check`."""
     checked = check(store)
     names = [*checked.models, "ensemble"] if ensemble else [*checked.models]
     if len(sys.argv) != 2 or sys.argv[1] not in names:
