@@ -11,12 +11,13 @@ import argparse
 import mlflow
 
 from benchmarks import common, page
-from pipeline.core import errors, params, paths, profiles
+from pipeline.core import errors, params, paths
 from pipeline.core.files import read_json, read_yaml
 from pipeline.data import splits
 from pipeline.evaluation import metrics
 from pipeline.tracking import provenance, store, stream, view
 from pipeline.training import methods
+from tools import profiles
 
 
 def main() -> None:

@@ -8,8 +8,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 from pipeline.core import environment, paths
-from pipeline.core.files import read_yaml, write_yaml
+from pipeline.core.files import read_yaml
 from pipeline.data import cifar10, sources
 from tools import smoke
 
@@ -27,7 +29,7 @@ def workspace() -> Iterator[Path]:
         network = tree["models"]["custom_cnn"]
         network["training"] |= {"epochs": 5}
         tree["models"] = {"custom_cnn": network}
-        write_yaml(folder / paths.PARAMS, tree)
+        YAML(pure=True).dump(tree, folder / paths.PARAMS)
         yield folder
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import os
 import pkgutil
 import sys
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import click
 
 from pipeline import cli
-from pipeline.core import errors, terminal
+from pipeline.core import errors
 
 INTERRUPTED = "run the command again"
 
@@ -60,15 +61,17 @@ def entry() -> None:
 
 
 def _run() -> None:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"  # no-color.org
+    color = False if plain else None  # None: colours where the output is a terminal
     try:
-        status = main(prog_name="pipeline", standalone_mode=False, color=terminal.color())
+        status = main(prog_name="pipeline", standalone_mode=False, color=color)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "pipeline"
         message = f"{click.style('error:', fg='red')} {' '.join(error.format_message().split())} (`{where} --help`)"
-        click.echo(message, err=True, color=terminal.color())
+        click.echo(message, err=True, color=color)
         sys.exit(error.exit_code)
     except click.Abort:  # Ctrl-C, of which click makes an error like others
         raise KeyboardInterrupt from None

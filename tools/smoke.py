@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.core import environment, errors, paths, profiles
-from pipeline.core.files import read_yaml, write_yaml
+from ruamel.yaml import YAML
+
+from pipeline.core import environment, errors, paths
+from pipeline.core.files import read_yaml
 from pipeline.data import cifar10, sources, weights
+from tools import profiles
 
 WORKSPACE = Path(".smoke")
 RESULTS = ("dvc.lock", "metrics/", "plots/", "reports/", "registry.json")  # tracked, but of another run
@@ -47,7 +50,7 @@ def make_workspace(folder: Path) -> None:
     for source in values["data"]["sources"]:
         if source["type"] == "local":
             source["path"] = str(Path(source["path"]).resolve())
-    write_yaml(folder / paths.PARAMS, values)
+    YAML(pure=True).dump(values, folder / paths.PARAMS)
     git = ["git", "-c", "user.name=smoke", "-c", "user.email=smoke@localhost", "-c", "commit.gpgsign=false"]
     commit = ["commit", "--quiet", "--allow-empty", "--no-verify", "-m", "Smoke test"]
     for command in (["init", "--quiet"], ["add", "--all"], commit):

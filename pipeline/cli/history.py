@@ -18,7 +18,7 @@ def command(as_json: bool) -> None:
     from tabulate import tabulate
 
     params = connected()
-    from pipeline.core import terminal
+    from pipeline.core.errors import printable
     from pipeline.registry import promotion
 
     entries = [
@@ -31,5 +31,5 @@ def command(as_json: bool) -> None:
     if not entries:
         click.echo("nothing was promoted yet: `dvc repro` does")
         return
-    rows = [{key: terminal.printable(value or "") for key, value in entry.items()} for entry in entries]
+    rows = [{key: printable(value or "") for key, value in entry.items()} for entry in entries]
     click.echo(tabulate(rows, headers="keys", disable_numparse=True))

@@ -6,6 +6,7 @@ from pipeline.core import paths
 from pipeline.core.files import read_json
 
 Metrics = dict[str, dict[str, Any]]  # metrics files by candidate
+COSTS = {"train": ("train_seconds", "train_cpu_seconds"), "evaluate": ("seconds_per_1000_images",)}  # of records/
 
 
 def names() -> list[str]:
@@ -24,11 +25,12 @@ def trained() -> list[str]:
 
 
 def metrics() -> Metrics:
-    """Return the metrics of each candidate, the ensemble last, the costs of records/ among them.
-
-    A skipped one has the single key `skipped`, the reason.
-    """
-    return {name: _with_costs(name, read_json(paths.METRICS / f"{name}.json")) for name in names()}
+    """Return each candidate's metrics, with the costs of records/. A skipped one has the single key `skipped`, why."""
+    found = {name: read_json(paths.METRICS / f"{name}.json") for name in names()}
+    for name, figures in found.items():
+        if "skipped" not in figures:
+            figures["cost"] |= _measured(name)
+    return found
 
 
 def scored() -> Metrics:
@@ -42,15 +44,10 @@ def best(figures: Metrics, metric: Literal["accuracy", "nll"]) -> str:
     return choose(figures, key=lambda name: figures[name]["validation"][metric])
 
 
-COSTS = {"train": ("train_seconds", "train_cpu_seconds"), "evaluate": ("seconds_per_1000_images",)}
-
-
-def _with_costs(name: str, figures: dict[str, Any]) -> dict[str, Any]:
-    if "skipped" in figures:
-        return figures
+def _measured(name: str) -> dict[str, float]:
+    """Return the costs in the records of a candidate. The ensemble is not trained: it has what its members cost."""
     costs: dict[str, float] = {}
     for stage, keys in COSTS.items():
-        # The ensemble is not trained: its record has what its members cost.
         record = read_json(paths.RECORDS / ("evaluate" if name == "ensemble" else stage) / f"{name}.json", *keys)
         costs |= {key: record[key] for key in keys}
-    return figures | {"cost": figures["cost"] | costs}
+    return costs

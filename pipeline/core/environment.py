@@ -20,73 +20,50 @@ MISSING = {"git": "install it first", "dvc": "activate the environment that make
 
 
 def check(store: bool = True) -> Params:
-    """Return the checked params. Raises UserError at the first thing that would stop the work later.
-
-    `store`: whether the MLflow store must answer, too.
-    """
+    """Return the checked params. Raises UserError at the first fault; `store`: also of the MLflow store."""
     checked = params.load()
     for program, remedy in MISSING.items():
         if shutil.which(program) is None:
             raise UserError(f"{program} is not on the PATH: {remedy}")
-    if os.environ.get(OFFLINE, "") not in ("", "0", "1"):
-        raise UserError(f"{OFFLINE}: {os.environ[OFFLINE]} says neither yes nor no: give 1, or unset it")
-    _check_backend(os.environ.get(BACKEND) or BACKENDS[0])
-    if store:
-        _check_store(os.environ.get(TRACKING, ""), checked.tracking.timeout)
-    require_space(Path(), 0)
-    _keep_lock()
-    return checked
-
-
-def _check_backend(backend: str) -> None:
+    offline, backend = os.environ.get(OFFLINE, ""), os.environ.get(BACKEND) or BACKENDS[0]
+    if offline not in ("", "0", "1"):
+        raise UserError(f"{OFFLINE}: {offline} says neither yes nor no: give 1, or unset it")
     if backend not in BACKENDS:
         raise UserError(f"{BACKEND}: {backend} is not for this project: give {' or '.join(BACKENDS)}, or unset it")
     if importlib.util.find_spec(backend) is None:
         raise UserError(f"{BACKEND}: {backend} is not installed: install it, or name another of {', '.join(BACKENDS)}")
+    if store:
+        _check_store(os.environ.get(TRACKING, ""), checked.tracking.timeout)
+    require_space(Path(), 0)
+    if "DVC_STAGE" in os.environ and Path("dvc.lock").exists():
+        with replacing(
+            paths.LOCK_KEPT
+        ) as temporary:  # for `pipeline mend`: DVC has just read it, and writes it in place
+            shutil.copyfile("dvc.lock", temporary)
+    return checked
+
+
+def check_model(store: bool = True, ensemble: bool = False) -> tuple[str, Params]:
+    """Return the architecture (or `ensemble`, if allowed) of the command line, and the params. Raises as `check`."""
+    checked = check(store)
+    names = [*checked.models, "ensemble"] if ensemble else [*checked.models]
+    if len(sys.argv) != 2 or sys.argv[1] not in names:
+        raise UserError(f"name one of {', '.join(names)}")
+    return sys.argv[1], checked
 
 
 def _check_store(uri: str, timeout: float) -> None:
     if uri and uri.partition(":")[0].partition("+")[0] not in STORES:
         raise UserError(f"{TRACKING}: {uri} is no MLflow store: give http(s)://HOST or sqlite:///FILE, or unset it")
     if uri.startswith(("http://", "https://")):
-        _ask(uri, timeout)
+        import requests  # every stage starts with `check`, and few need this
+
+        try:
+            status = requests.get(f"{uri.rstrip('/')}/health", timeout=timeout).status_code
+        except requests.RequestException:
+            raise UserError(f"the tracking server {uri} does not answer: start it, or unset {TRACKING}") from None
+        if status >= 500:
+            raise UserError(f"the tracking server {uri} answers {status}: mend it, or unset {TRACKING}")
     place = str(paths.shared(paths.STORE))
     if not uri and (wrong := sorted({*UNUSABLE} & {*place})):
         raise UserError(f"{place}: MLflow cannot keep a store where a name has {' '.join(wrong)}: rename the folder")
-
-
-def _keep_lock() -> None:
-    """Keep dvc.lock, which DVC has just read, for `pipeline mend`: DVC writes it in place."""
-    lock = Path("dvc.lock")
-    if "DVC_STAGE" in os.environ and lock.exists():
-        with replacing(paths.LOCK_KEPT) as temporary:
-            shutil.copyfile(lock, temporary)
-
-
-def check_model(store: bool = True) -> tuple[str, Params]:
-    """Return the architecture that the command line names, and the checked params. Raises UserError as `check`."""
-    checked = check(store)
-    return _named(list(checked.models)), checked
-
-
-def check_candidate(store: bool = True) -> tuple[str, Params]:
-    """Return the architecture or `ensemble` that the command line names, and the checked params."""
-    checked = check(store)
-    return _named([*checked.models, "ensemble"]), checked
-
-
-def _named(names: list[str]) -> str:
-    if len(sys.argv) != 2 or sys.argv[1] not in names:
-        raise UserError(f"name one of {', '.join(names)}")
-    return sys.argv[1]
-
-
-def _ask(uri: str, timeout: float) -> None:
-    import requests  # every stage starts with `check`, and few need this
-
-    try:
-        status = requests.get(f"{uri.rstrip('/')}/health", timeout=timeout).status_code
-    except requests.RequestException:
-        raise UserError(f"the tracking server {uri} does not answer: start it, or unset {TRACKING}") from None
-    if status >= 500:
-        raise UserError(f"the tracking server {uri} answers {status}: mend it, or unset {TRACKING}")

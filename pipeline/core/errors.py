@@ -3,11 +3,11 @@
 import errno
 import gc
 import io
-import os
 import re
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,8 +20,7 @@ PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s@]+@")  # in an address
 class UserError(Exception):
     """Something the user can mend. The message is one line: what is wrong, and what to do.
 
-    What it quotes may come from a hostile file: line ends and a terminal's control characters become spaces. It may be
-    the address of a server: its password becomes ***.
+    What it quotes may be hostile: line ends and control characters become spaces; an address' password becomes ***.
     """
 
     def __init__(self, message: str):
@@ -42,12 +41,12 @@ def run(command: Callable[[], None], interrupted: str = "run `dvc repro` to go o
         command()
         gc.freeze()  # or Python would walk through all of TensorFlow once more at its exit, for 1.7 s
     except UserError as error:
-        _fail(str(error))
+        sys.exit(f"error: {error}")
     except OSError as error:
         if error.errno in _STORAGE:
-            _fail(f"{error.filename or 'a file'}: {_STORAGE[error.errno]}")
+            sys.exit(f"error: {_one_line(str(error.filename or 'a file'))}: {_STORAGE[error.errno]}")
         if error.errno == errno.ENOENT and {*Path(error.filename or "").parts[:1]} & paths.MADE:
-            _fail(f"{error.filename} is missing: `dvc repro` makes it")
+            sys.exit(f"error: {_one_line(str(error.filename))} is missing: `dvc repro` makes it")
         raise
     except KeyboardInterrupt:
         print(f"interrupted: {interrupted}", file=sys.stderr)
@@ -63,25 +62,18 @@ _STORAGE = {
 }
 
 
-def _fail(message: str) -> None:
-    print(f"error: {_one_line(message)}", file=sys.stderr)
-    sys.exit(1)
-
-
 def _one_line(message: str) -> str:
-    shown = "".join(character if character.isprintable() else " " for character in message)
-    return PASSWORD.sub(r"\1***@", " ".join(shown.split()))[:LONGEST]
+    return PASSWORD.sub(r"\1***@", " ".join(printable(message, " ").split()))[:LONGEST]
+
+
+def printable(text: str, instead: str = "\N{REPLACEMENT CHARACTER}") -> str:
+    """Return the text without what would steer a terminal: names of files, and what others wrote, may hold anything."""
+    return "".join(character if character.isprintable() else instead for character in text)
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """Raise UserError unless `needed` bytes are free where `folder` lies; OSError if no file can be made there.
-
-    `folder` is made if it is missing.
-    """
+    """Raise UserError unless `needed` bytes are free in `folder`, which is made; OSError if it takes no file."""
     folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / f".writable-{os.getpid()}"
-    probe.touch()
-    probe.unlink()
-    free = shutil.disk_usage(folder).free
-    if free < needed:
+    tempfile.TemporaryFile(dir=folder, prefix=".writable-").close()
+    if (free := shutil.disk_usage(folder).free) < needed:
         raise UserError(f"{folder}: {needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free; free some space")

@@ -14,8 +14,6 @@ from ruamel.yaml import YAML
 
 from pipeline.core.errors import UserError
 
-RESTORE = "bring it back with `dvc checkout` or `git checkout"
-
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -52,12 +50,12 @@ def read_json(path: Path, *keys: str) -> Any:
     """Read a JSON file that the project wrote. Raises UserError if it is damaged, or no object with these `keys`."""
     try:
         value = json.loads(path.read_text())
+        if missing := [key for key in keys if not isinstance(value, dict) or key not in value]:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        return value
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({error}): {RESTORE} {path}`") from None
-    missing = [key for key in keys if not isinstance(value, dict) or key not in value]
-    if missing:
-        raise UserError(f"{path} is damaged (it lacks {', '.join(missing)}): {RESTORE} {path}`")
-    return value
+        remedy = f"bring it back with `dvc checkout` or `git checkout {path}`"
+        raise UserError(f"{path} is damaged ({error}): {remedy}") from None
 
 
 def read_yaml(path: Path) -> Any:
@@ -66,11 +64,6 @@ def read_yaml(path: Path) -> Any:
     Raises UnicodeDecodeError, or ruamel.yaml.error.YAMLError if it is not YAML or has a key twice.
     """
     return YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
-
-
-def write_yaml(path: Path, value: Any) -> None:
-    with replacing(path) as temporary:
-        YAML(pure=True).dump(value, temporary)
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
@@ -89,3 +82,8 @@ def checksum(path: Path, algorithm: str = "sha256") -> str:
     """Hexadecimal digest of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def matches(path: Path, algorithm: str, digest: str) -> bool:
+    """Return whether `path` is a file with this checksum."""
+    return path.is_file() and checksum(path, algorithm) == digest

@@ -21,10 +21,7 @@ def architectures() -> list[str]:
 
 
 def load(path: Path = paths.PARAMS) -> Params:
-    """Read and check the whole of params.yaml.
-
-    Raises UserError if the file cannot be read, or what `checked` says about it.
-    """
+    """Read and check the whole of params.yaml. Raises UserError if the file cannot be read, or as `checked`."""
     try:
         return checked(read_yaml(path), path)
     except FileNotFoundError:

@@ -10,8 +10,7 @@ BEGAN = time.monotonic()  # a stage imports this before the libraries that take 
 
 
 def spent() -> dict[str, float]:
-    """`wall_seconds` and, of all its threads, `cpu_seconds`, the import of libraries among them; `peak_memory_gb`
-    (10^9 bytes)."""
+    """Return `wall_seconds`, `cpu_seconds` of all threads, both with imports, and `peak_memory_gb` (10^9 bytes)."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "wall_seconds": time.monotonic() - BEGAN,

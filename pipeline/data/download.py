@@ -10,13 +10,12 @@ import urllib3
 
 from pipeline.core.environment import OFFLINE
 from pipeline.core.errors import UserError
-from pipeline.core.files import checksum
+from pipeline.core.files import checksum, matches
 from pipeline.core.progress import Progress
 from pipeline.core.schema import Http
 
 CHUNK = 1 << 16  # bytes
 SLOWEST = 1000  # bytes a second, mean over http.read_timeout: a server that sends less has stalled
-DIGITS = 18  # of a length that a server claims: a number with more is none
 LARGEST = 1 << 30  # bytes: what sends more is not one of our files
 
 
@@ -31,14 +30,13 @@ def require_online() -> None:
 
 
 def fetch(url: str, destination: Path, algorithm: str, digest: str, http: Http) -> None:
-    """Download `url` to `destination`.
+    """Download `url` to `destination`, unless a file with that checksum is there.
 
     What has arrived stays in `destination` + ".part" when the connection breaks, and the next try asks for the rest
     only. Where that gives the wrong checksum, it was perhaps the beginning of another file, and all is asked for once
-    more. Raises Unreachable when the retries are used up, UserError when the whole file has the wrong checksum (it is
-    deleted).
+    more. Raises Unreachable when the retries are used up, UserError when the whole file has the wrong checksum.
     """
-    if destination.is_file() and checksum(destination, algorithm) == digest:
+    if matches(destination, algorithm, digest):
         return
     require_online()
     destination.parent.mkdir(parents=True, exist_ok=True)
@@ -59,10 +57,10 @@ def _complete(url: str, part: Path, http: Http) -> None:
         try:
             return _receive(url, part, http)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            reason = _reason(error)
-            if attempt == http.retries or not _passing(error):
+            reason, wish = _judge(error)
+            if wish is None or attempt == http.retries:
                 raise Unreachable(f"{url}: {reason}") from None
-            pause = max(http.backoff * 2**attempt, _wished(error, http.read_timeout))
+            pause = max(http.backoff * 2**attempt, min(wish, http.read_timeout))
             print(f"{url}: {reason}; trying again in {pause:g} s", flush=True)
             time.sleep(pause)
 
@@ -70,24 +68,23 @@ def _complete(url: str, part: Path, http: Http) -> None:
 def _receive(url: str, part: Path, http: Http) -> None:
     start = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    timeouts = (http.connect_timeout, http.read_timeout)
-    with requests.get(url, headers=headers, stream=True, timeout=timeouts) as response:
+    with requests.get(url, headers=headers, stream=True, timeout=(http.connect_timeout, http.read_timeout)) as response:
         if start and response.status_code == 416:  # nothing is left to send: the checksum decides
             return
         response.raise_for_status()
         continued = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
         start = start if continued else 0
-        length = response.headers.get("Content-Length", "")
-        total = start + int(length) if length.isdecimal() and len(length) <= DIGITS else None
+        total = start + (response.raw.length_remaining or 0)  # urllib3 raises if less comes; 0: of unknown length
+        too_large = Unreachable(f"{url}: sends more than {LARGEST / 1e6:.0f} MB")
+        if total > LARGEST:
+            raise too_large
         with part.open("ab" if continued else "wb") as file, Progress(part.stem, total, "B", start) as progress:
             for chunk in _chunks(response.raw, http.read_timeout):
                 file.write(chunk)
                 progress.update(len(chunk))
                 if file.tell() > LARGEST:
                     file.truncate(0)
-                    raise Unreachable(f"{url}: sends more than {LARGEST / 1e6:.0f} MB")
-        if total is not None and part.stat().st_size < total:
-            raise requests.ConnectionError("the connection closed before the end")
+                    raise too_large
 
 
 def _chunks(body: urllib3.BaseHTTPResponse, window: float) -> Iterator[bytes]:
@@ -103,27 +100,17 @@ def _chunks(body: urllib3.BaseHTTPResponse, window: float) -> Iterator[bytes]:
             began, received = time.monotonic(), 0
 
 
-def _wished(error: Exception, longest: float) -> float:
-    """Return the seconds that a busy server asks to be left alone (Retry-After), at most `longest`."""
-    response = getattr(error, "response", None)
-    wish = response.headers.get("Retry-After", "") if response is not None else ""
-    return min(float(wish), longest) if wish.isdecimal() else 0.0
-
-
-def _passing(error: Exception) -> bool:
-    """Return whether another try may help: not for a name that does not resolve, nor for a client error such as 404."""
+def _judge(error: Exception) -> tuple[str, float | None]:
+    """Return what went wrong, and after how many seconds the server wants to be asked again; None: that is in vain."""
     if isinstance(error, requests.HTTPError):
-        return error.response.status_code in (408, 429) or error.response.status_code >= 500
-    return not isinstance(error, requests.TooManyRedirects) and "NameResolutionError" not in str(error)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, requests.HTTPError):
-        return f"answered {error.response.status_code}"
+        status, wish = error.response.status_code, error.response.headers.get("Retry-After", "")
+        if status < 500 and status not in (408, 429):
+            return f"answered {status}", None
+        return f"answered {status}", float(wish) if wish.isdecimal() else 0.0
     if "NameResolutionError" in str(error):
-        return "the server's name does not resolve (no network?)"
+        return "the server's name does not resolve (no network?)", None
     if isinstance(error, requests.TooManyRedirects):
-        return "redirects in a circle"
+        return "redirects in a circle", None
     if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
-        return "no answer in time"
-    return "the connection failed or broke off"
+        return "no answer in time", 0.0
+    return "the connection failed or broke off", 0.0

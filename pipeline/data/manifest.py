@@ -1,8 +1,4 @@
-"""What stage `weights` left for an architecture: the file, if there is one, and its manifest.
-
-manifest.json has a `status`: `none` (trained from scratch), `ready` (with file, sha256, origin and whether it is the
-official one) or `skipped` (with the reason).
-"""
+"""What stage `weights` left for an architecture: the file, if there is one, and manifest.json, which says so."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,8 +7,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from pipeline.core import paths
 from pipeline.core.errors import UserError
-from pipeline.core.files import checksum
-from pipeline.core.schema import Section
+from pipeline.core.files import matches
+from pipeline.core.schema import FileName, Section, Sha256
 
 
 class Scratch(Section):
@@ -22,8 +18,8 @@ class Scratch(Section):
 
 class Ready(Section):
     status: Literal["ready"]
-    file: Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]  # a name, not a path
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    file: FileName
+    sha256: Sha256
     origin: str
     official: bool
 
@@ -50,6 +46,6 @@ def weights_path(name: str) -> Path:
     """Return the weights file of an architecture whose manifest says `ready`, its checksum verified again."""
     entry = read(name)
     path = paths.WEIGHTS / name / entry["file"]
-    if not path.is_file() or checksum(path) != entry["sha256"]:
+    if not matches(path, "sha256", entry["sha256"]):
         raise UserError(f"{path} is missing or damaged; run `dvc repro --force weights@{name}`")
     return path

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.core import paths
 from pipeline.core.environment import OFFLINE
-from pipeline.core.files import checksum
+from pipeline.core.files import matches
 from pipeline.core.schema import Params
 from pipeline.data import cifar10, sources, weights
 
@@ -18,13 +18,17 @@ def look(params: Params) -> tuple[list[str], bool]:
     """
     os.environ[OFFLINE] = "1"
     line, ready = _data(params)
-    lines = [line]
+    lines, optional = [line], params.weights.on_unreachable == "skip"
     for name, model in params.models.items():
         with contextlib.redirect_stdout(None):  # which would say of each file that it was not asked for
             found = weights.find(name, params)
-        lines.append(f"{name}: {_weights(found) if found['status'] != 'skipped' else _wanted(model.weights, params)}")
-        ready &= found["status"] != "refused"
-        ready &= found["status"] != "skipped" or params.weights.on_unreachable == "skip"
+        told = found.get("file") or found.get("reason") or "needs no weights"
+        if found["status"] == "skipped":
+            files = " or ".join(f"{entry.file} ({' '.join(entry.checksum)})" for entry in model.weights)
+            told = f"weights missing, it {'is skipped' if optional else 'stops the run'}: put {files} into "
+            told += f"{weights.folder(params)}, or set {weights.ENVIRONMENT} to their folder"
+        lines.append(f"{name}: {told}")
+        ready &= found["status"] in ("none", "ready") or (found["status"] == "skipped" and optional)
     return lines, ready
 
 
@@ -36,24 +40,8 @@ def _data(params: Params) -> tuple[str, bool]:
     for place in map(paths.shared, map(Path, places)):
         if place.is_dir() and (any(place.glob("*.parquet")) or not cifar10.faults(place, cifar10.BATCHES)):
             return f"CIFAR-10: in {place}", True
-        if place.is_file() and checksum(place, "md5") == sources.ARCHIVE_MD5:
+        if matches(place, "md5", sources.ARCHIVE_MD5):
             return f"CIFAR-10: {place}", True
     wanted = ", ".join(f"{name} (MD5 {digest})" for name, digest in cifar10.BATCHES.items())
-    return (
-        f"CIFAR-10: missing: put cifar-10-binary.tar.gz (MD5 {sources.ARCHIVE_MD5}), or a folder with {wanted}, "
-        f"somewhere and set {sources.ENVIRONMENT} to it",
-        False,
-    )
-
-
-def _weights(found: dict) -> str:
-    if found["status"] == "none":
-        return "needs no weights"
-    return f"{found['file']}" if found["status"] == "ready" else found["reason"]
-
-
-def _wanted(known: list, params: Params) -> str:
-    files = " or ".join(f"{entry.file} ({entry.algorithm} {entry.digest})" for entry in known)
-    then = "is skipped" if params.weights.on_unreachable == "skip" else "stops the run"
-    place = weights.folder(params)
-    return f"weights missing, it {then}: put {files} into {place}, or set {weights.ENVIRONMENT} to their folder"
+    wanted = f"cifar-10-binary.tar.gz (MD5 {sources.ARCHIVE_MD5}), or a folder with {wanted}, somewhere"
+    return f"CIFAR-10: missing: put {wanted} and set {sources.ENVIRONMENT} to it", False

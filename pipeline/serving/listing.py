@@ -14,8 +14,8 @@ import click
 from tqdm import tqdm
 
 from pipeline.core import files
+from pipeline.core.errors import printable
 from pipeline.core.progress import Progress
-from pipeline.core.terminal import printable
 from pipeline.data.cifar10 import CLASSES
 from pipeline.serving.predict import BATCH, Prediction
 

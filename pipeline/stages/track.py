@@ -8,7 +8,7 @@ from pipeline.data import splits
 
 
 def main() -> None:
-    name, params = environment.check_candidate()
+    name, params = environment.check_model(ensemble=True)
     folder = fresh_folder(paths.EVALUATION / name)
     facts = candidates.facts(name)
     if facts["status"] == "skipped":

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline import cli
-from pipeline.core import terminal
+from pipeline.core import errors
 from tests.conftest import ROOT
 from tests.console import ENVIRONMENT, on_a_terminal, pipeline
 
@@ -146,4 +146,4 @@ def test_bash_completes(typed, offered, path, tmp_path):
 
 
 def test_what_others_wrote_does_not_steer_the_terminal():
-    assert terminal.printable("worse\n\x1b[31m") == "worse" + 2 * "\N{REPLACEMENT CHARACTER}" + "[31m"
+    assert errors.printable("worse\n\x1b[31m") == "worse" + 2 * "\N{REPLACEMENT CHARACTER}" + "[31m"

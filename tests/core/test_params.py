@@ -11,11 +11,12 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from pipeline.core import params, paths, profiles, schema
+from pipeline.core import params, paths, schema
 from pipeline.core.files import read_yaml
 from pipeline.core.params import UserError
 from pipeline.models import custom_cnn
 from tests.conftest import ROOT
+from tools import profiles
 
 YAML = (ROOT / "params.yaml").read_text()
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.core import paths
 from pipeline.core.errors import UserError
-from pipeline.data import seal, splits
+from pipeline.data import splits
 from tests.conftest import ROOT
 
 CODE = [path for folder in ("pipeline", "benchmarks", "drills") for path in (ROOT / folder).rglob("*.py")]
@@ -37,7 +37,7 @@ def test_nobody_but_who_reports_mentions_the_test_set():
     guards = {"pipeline.data.splits", "pipeline.core.paths"}
     without_labels = {"pipeline.stages.duplicates", "pipeline.reporting.page"}
     without_labels |= {"pipeline.stages.report", "pipeline.stages.track", "pipeline.tracking.view"}
-    assert users_of("TEST") == seal.READERS | makers | guards | without_labels
+    assert users_of("TEST") == splits.READERS | makers | guards | without_labels
     assert users_of("data/test") == {"pipeline.core.paths"}
     assert users_of("test_batch.bin") == {"pipeline.data.cifar10", "pipeline.data.sources", "pipeline.stages.prepare"}
 

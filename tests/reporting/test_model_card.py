@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import yaml
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
+from ruamel.yaml import YAML
 
 from pipeline.core import paths
-from pipeline.core.files import read_json, write_json, write_yaml
+from pipeline.core.files import read_json, write_json
 from pipeline.data import cifar10
 from pipeline.evaluation import metrics
 from pipeline.reporting import model_card
@@ -102,7 +103,7 @@ def files(tmp_path, monkeypatch):
             "deps": [{"path": "data/test", "md5": "e" * 32}, {"path": "pipeline/evaluation", "md5": "a" * 32}]
         },
     }
-    write_yaml(Path("dvc.lock"), {"schema": "2.0", "stages": stages})
+    YAML(pure=True).dump({"schema": "2.0", "stages": stages}, Path("dvc.lock"))
     labels = np.repeat(np.arange(10), 100)
     labels[labels == 9] = 0  # no truck: 200 airplanes
     probabilities = np.eye(10)[labels]

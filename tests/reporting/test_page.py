@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline.core import paths
-from pipeline.core.files import write_json, write_yaml
+from pipeline.core.files import write_json
 from pipeline.data import cifar10, splits
 from pipeline.evaluation import metrics, record
 from pipeline.reporting import charts, page
@@ -95,7 +96,7 @@ def several(tmp_path_factory, images) -> Path:
         outs = [
             {"path": str(path), "md5": f"{path.name:a<32}.dir"} for path in (paths.TRAIN, paths.VALIDATION, paths.TEST)
         ]
-        write_yaml(Path("dvc.lock"), {"stages": {"prepare": {"outs": outs}}})
+        YAML(pure=True).dump({"stages": {"prepare": {"outs": outs}}}, Path("dvc.lock"))
         names = ["custom_cnn", "mobilenetv2", "resnet50v2", "efficientnet_lite0"]
         write_json(paths.MODELS / "resnet50v2/model.json", {"status": "skipped", "reason": REASON})
         vote = {"weights": dict.fromkeys(NETWORKS, 1 / 3), "temperature": 0.9, "architectures": names}
