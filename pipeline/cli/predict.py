@@ -46,15 +46,17 @@ def command(
       pipeline predict photos --model models/custom_cnn/model.keras --json
     """
     import functools
+    from collections import Counter
 
     from pipeline.core.errors import UserError
-    from pipeline.serving import listing, load, pictures, predict
+    from pipeline.serving import load, pictures, predict
 
     try:
         load.check(address)
     except UserError as error:
         raise click.BadParameter(str(error), param_hint="--model") from None
-    count, left_out = pictures.count(places)
+    counted = Counter(is_picture for _, is_picture in pictures.walk(places))
+    count, left_out = counted[True], counted[False]
     if not count:
         raise UserError(f"no pictures in {', '.join(map(str, places))}: name some, or folders that have some")
     if left_out:
@@ -67,10 +69,11 @@ def command(
         click.echo(f"model: {name}", err=True)
         return loaded
 
-    predictions = predict.predict(pictures.find(places), lambda images: model()(images))
+    found = (path for path, is_picture in pictures.walk(places) if is_picture)
+    predictions = predict.predict(found, lambda images: model()(images))
     suffix = output.suffix.removeprefix(".") if output else ""
     form = form or (suffix if suffix in FORMATS else "table")
-    unreadable = listing.write(predictions, count, form, top, output)
+    unreadable = predict.write(predictions, count, form, top, output)
     if unreadable:
         click.echo(f"{unreadable} of {count} could not be read", err=True)
         context.exit(SOME_UNREADABLE)

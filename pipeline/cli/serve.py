@@ -1,5 +1,3 @@
-from typing import Any
-
 import click
 
 from pipeline.cli import MARKS, completing, connected
@@ -30,25 +28,15 @@ def command(address: str, host: str, port: int) -> None:
       pipeline serve --model @challenger --port 8080
     """
     import contextlib
-    import tempfile
-    from pathlib import Path
 
     from pipeline.serving import server
 
     bound = server.listen(host, port)
     params = connected()
     from pipeline.registry import versions
-    from pipeline.tracking import logged_models
 
     version = versions.resolve(params.registry.model, address)
     url = f"http://{host}:{bound.getsockname()[1]}"
-
-    def load() -> Any:
-        from pipeline.formats import keras_model  # imports Keras while the server answers already
-
-        with tempfile.TemporaryDirectory() as folder:
-            fetched = logged_models.fetch_served(version, Path(folder))
-            return keras_model.load(fetched / logged_models.KERAS)  # not by the module that MLmodel names
 
     click.echo(f"{version.name} version {version.version} ({address})")
     click.echo(f"page:  {url}/")
@@ -56,4 +44,4 @@ def command(address: str, host: str, port: int) -> None:
     json = "-H 'Content-Type: application/json' -d @-"
     click.echo(f"try:   pipeline payload plots/pictures/samples.png | curl -s {url}/invocations {json}")
     with contextlib.suppress(KeyboardInterrupt):  # the usual end
-        server.run(load, bound, host)
+        server.run(version, bound, host)

@@ -31,7 +31,7 @@ def arrays(source: Path | BinaryIO) -> dict[str, np.ndarray]:
             if size > file.id.get_filesize():
                 raise ValueError("its weights: they are not all in the file")
             return {name: np.asarray(dataset[()]) for name, dataset in found.items()}
-    except (OSError, RuntimeError, LookupError, TypeError, UnicodeDecodeError) as error:
+    except (OSError, RuntimeError, LookupError, TypeError, UnicodeError) as error:
         raise ValueError(f"its weights: {error}") from None
 
 
@@ -44,29 +44,25 @@ def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
         if depth > DEEPEST or seen > MOST:
             raise ValueError(f"its weights: groups nested more than {DEEPEST} deep, or over {MOST} groups and arrays")
         for name in group:
-            item = _own(group, name)
+            place = f"{path}{name}"
+            place.encode()  # UnicodeEncodeError if it is no text
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise ValueError(f"its weights are elsewhere: {place} is a link")
+            item = group[name]
+            if h5py.h5o.get_info(item.id).rc > 1:
+                raise ValueError(f"its weights: {place} has several names")
             if isinstance(item, h5py.Group):
-                waiting.append((f"{path}{name}/", item, depth + 1))
+                waiting.append((f"{place}/", item, depth + 1))
             elif isinstance(item, h5py.Dataset):
-                datasets[f"{path}{name}"] = _numbers(item, f"{path}{name}")
+                _require_plain(item, place)
+                datasets[place] = item
             else:
-                raise ValueError(f"its weights: {path}{name} is neither group nor array")
+                raise ValueError(f"its weights: {place} is neither group nor array")
     return datasets
 
 
-def _own(group: h5py.Group, name: str) -> h5py.HLObject:
-    """What lies under a name, and under no other one."""
-    shown = name.encode(errors="backslashreplace").decode()
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise ValueError(f"its weights are elsewhere: {shown} is a link")
-    item = group[name]
-    if h5py.h5o.get_info(item.id).rc > 1:
-        raise ValueError(f"its weights: {shown} has several names")
-    return item
-
-
-def _numbers(dataset: h5py.Dataset, path: str) -> h5py.Dataset:
-    path.encode()  # UnicodeEncodeError, a ValueError, if it is no text
+def _require_plain(dataset: h5py.Dataset, path: str) -> None:
+    """Raise ValueError unless it is an array of numbers that lies in the file as it is."""
     if dataset.is_virtual or dataset.external:
         raise ValueError(f"its weights are elsewhere: {path} lies in another file")
     if dataset.shape is None or dataset.dtype.kind not in "iuf" or dataset.dtype.itemsize > LONGEST:
@@ -75,4 +71,3 @@ def _numbers(dataset: h5py.Dataset, path: str) -> h5py.Dataset:
         raise ValueError(f"its weights: {path} is stored in pieces, which may be packed")
     if len(dataset.attrs):
         raise ValueError(f"its weights: {path} has attributes, by which its numbers may be read as others")
-    return dataset

@@ -1,5 +1,6 @@
 """A saved Keras model (.keras) as an archive: looked through without Keras, and known by what is in it."""
 
+import functools
 import hashlib
 import io
 import json
@@ -18,8 +19,7 @@ PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 of the configuration and of each weight's path, dtype, shape and bytes: the same however often and
-    wherever a model was saved.
+    """SHA-256 of the configuration and each weight's path, dtype, shape and bytes, the same wherever a model was saved.
 
     Nothing in the file is executed, and TensorFlow is not needed. Raises UserError if it is no Keras model.
     """
@@ -32,15 +32,12 @@ def fingerprint(path: Path) -> str:
 
 
 def contents(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
-    """Return configuration and weights of a zip archive that has the members of a Keras model and no others.
-
-    Raises UserError if it is no such archive.
-    """
+    """Return configuration and weights. Raises UserError if it is no archive of a Keras model's members only."""
     with path.open("rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:
                 _look(archive.infolist())
-                config = json.loads(archive.read(CONFIG), object_hook=_Shared())
+                config = json.loads(archive.read(CONFIG), object_hook=functools.partial(_comparable, {}, {}))
                 return config, hdf5.arrays(io.BytesIO(archive.read(WEIGHTS)))
         except Exception as error:  # zipfile and json raise what they stumble over: seek errors, recursion, others
             raise refused(path, error) from None
@@ -48,8 +45,9 @@ def contents(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
 
 def _look(members: list[zipfile.ZipInfo]) -> None:
     """Raise ValueError unless the members are those of a Keras model, packed as Keras does, of plausible sizes."""
-    if sorted(member.filename for member in members) != sorted(LARGEST):
-        raise ValueError(f"it has {', '.join(sorted(member.filename for member in members)) or 'nothing in it'}"[:200])
+    names = sorted(member.filename for member in members)
+    if names != sorted(LARGEST):
+        raise ValueError(f"it has {', '.join(names) or 'nothing in it'}"[:200])
     for member in members:
         if member.compress_type not in PACKED:
             raise ValueError(f"its {member.filename} is packed otherwise than Keras does")
@@ -57,27 +55,22 @@ def _look(members: list[zipfile.ZipInfo]) -> None:
             raise ValueError(f"its {member.filename} would unpack to more than {LARGEST[member.filename] / 1e6:.0f} MB")
 
 
-class _Shared:
+def _comparable(first: dict[object, dict], numbers: dict[object, int], item: dict) -> dict:
     """Makes the notes comparable that Keras keeps of which objects are the same one: their addresses, others each time.
 
     Of a policy of dtypes, which has no state, the note is dropped, as Keras does not make it again when such a model is
     saved anew. Of others it becomes a number: shared layers share weights. Raises ValueError where objects that are
-    said to be the same differ, since Keras would take the first for both.
+    said to be the same differ, since Keras would take the first for both. `first` and `numbers`: of the objects so far,
+    by their addresses.
     """
-
-    def __init__(self) -> None:
-        self._first: dict[object, dict] = {}
-        self._numbers: dict[object, int] = {}
-
-    def __call__(self, item: dict) -> dict:
-        if SHARED not in item:
-            return item
-        number, rest = item[SHARED], {key: value for key, value in item.items() if key != SHARED}
-        if self._first.setdefault(number, rest) != rest:
-            raise ValueError("its configuration says of objects that differ that they are the same")
-        if rest.get("class_name") == STATELESS:
-            return rest
-        return rest | {SHARED: self._numbers.setdefault(number, len(self._numbers))}
+    if SHARED not in item:
+        return item
+    address = item.pop(SHARED)
+    if first.setdefault(address, item) != item:
+        raise ValueError("its configuration says of objects that differ that they are the same")
+    if item.get("class_name") == STATELESS:
+        return item
+    return item | {SHARED: numbers.setdefault(address, len(numbers))}
 
 
 def refused(path: Path, error: Exception) -> UserError:

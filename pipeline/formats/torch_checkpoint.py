@@ -24,37 +24,40 @@ _MALFORMED += (AttributeError, ArithmeticError, MemoryError)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Return the checkpoint's tensors by name.
-
-    Raises UserError if the file is not such a checkpoint, is cut short, or holds anything but tensors.
-    """
+    """Return the checkpoint's tensors by name. Raises UserError if it is cut short, or holds anything but tensors."""
     try:
         with path.open("rb") as file:
-            return _read(file)
+            if _Unpickler(file).load() != MAGIC:
+                raise ValueError("wrong magic number")
+            for _ in ("protocol", "system"):
+                _Unpickler(file).load()
+            unpickler = _Unpickler(file)
+            tensors = unpickler.load()
+            for key in _Unpickler(file).load():
+                storage = unpickler.storages[key]
+                count = int.from_bytes(file.read(8), "little")
+                content = file.read(count * storage.dtype.itemsize)
+                if count != len(storage) or len(content) != storage.nbytes:
+                    raise ValueError("cut short")
+                storage[:] = np.frombuffer(content, storage.dtype)
+            return dict(tensors)
     except _MALFORMED as error:
         raise UserError(f"{path} is not a checkpoint of plain tensors: {str(error) or type(error).__name__}") from None
 
 
-def _read(file: BinaryIO) -> dict[str, np.ndarray]:
-    if _Unpickler(file).load() != MAGIC:
-        raise ValueError("wrong magic number")
-    for _ in ("protocol", "system"):
-        _Unpickler(file).load()
-    unpickler = _Unpickler(file)
-    tensors = unpickler.load()
-    for key in _Unpickler(file).load():
-        storage = unpickler.storages[key]
-        count = int.from_bytes(file.read(8), "little")
-        content = file.read(count * storage.dtype.itemsize)
-        if count != len(storage) or len(content) != storage.nbytes:
-            raise ValueError("cut short")
-        storage[:] = np.frombuffer(content, storage.dtype)
-    return dict(tensors)
-
-
 class _Unpickler(pickle.Unpickler):
+    """Loads the pickle that begins where the file is read.
+
+    Raises ValueError if it numbers its objects so high that their table would fill the memory: `r`, four bytes and a
+    stop are enough to have Python's unpickler allocate 64 GB.
+    """
+
     def __init__(self, file: BinaryIO):
-        _look_through(file)
+        start = file.tell()
+        for operation, number, _ in pickletools.genops(file):
+            if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and number is not None and number > MEMO:
+                raise ValueError(f"its memo would have {number} entries")
+        file.seek(start)
         super().__init__(file)
         self.storages: dict[str, np.ndarray] = {}
 
@@ -70,18 +73,6 @@ class _Unpickler(pickle.Unpickler):
     def persistent_load(self, identifier: tuple) -> np.ndarray:
         _, dtype, key, _, count, _ = identifier
         return self.storages.setdefault(key, np.zeros(count, dtype))
-
-
-def _look_through(file: BinaryIO) -> None:
-    """Raise ValueError if the pickle that begins here numbers its objects so high that the table would fill the memory.
-
-    `r`, four bytes and a stop are enough to have Python's unpickler allocate 64 GB.
-    """
-    start = file.tell()
-    for operation, number, _ in pickletools.genops(file):
-        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and number is not None and number > MEMO:
-            raise ValueError(f"its memo would have {number} entries")
-    file.seek(start)
 
 
 def _tensor(storage: np.ndarray, offset: int, shape: tuple, strides: tuple, *_: Any) -> np.ndarray:

@@ -3,14 +3,14 @@
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.core.errors import UserError
-from pipeline.formats import keras_model
+from pipeline.formats import keras_archive, keras_model
 
 Model = Callable[[np.ndarray], np.ndarray]
 IMAGES, PROBABILITIES = (None, 32, 32, 3), (None, 10)  # shapes
@@ -24,9 +24,8 @@ def check(address: str) -> None:
         if not path.is_file():
             raise UserError(f"{path} is no file")
     elif path.suffix or len(path.parts) > 1:
-        raise UserError(
-            f"{path} is no {', '.join(FILES)} file, and no version, alias (@champion) or stage (Production)"
-        )
+        kinds = ", ".join(FILES)
+        raise UserError(f"{path} is no {kinds} file, and no version, alias (@champion) or stage (Production)")
 
 
 def load(address: str) -> tuple[str, Model]:
@@ -36,43 +35,37 @@ def load(address: str) -> tuple[str, Model]:
     """
     check(address)
     path = Path(address)
-    return (address, _from_file(path)) if path.suffix else _registered(address)
-
-
-def _registered(address: str) -> tuple[str, Model]:
+    if path.suffix:
+        return address, FILES[path.suffix](path)
     from pipeline.core import environment
 
     params = environment.check()
     from pipeline.registry import versions  # MLflow takes seconds: files do without, and so does what is wrong
-    from pipeline.tracking import logged_models, store
+    from pipeline.tracking import store
 
     store.connect(params)
     version = versions.resolve(params.registry.model, address)
+    return f"{version.name} version {version.version}", registered(version).predict_on_batch
+
+
+def registered(version: Any) -> Any:
+    """Return the Keras model of a version in the registry. Raises UserError as `load`."""
+    from pipeline.tracking import logged_models
+
     with tempfile.TemporaryDirectory() as folder:
-        fetched = logged_models.fetch_served(version, Path(folder))
-        return f"{version.name} version {version.version}", _from_file(fetched / logged_models.KERAS)
+        return _keras(logged_models.fetch_served(version, Path(folder)) / logged_models.KERAS)
 
 
-def _from_file(path: Path) -> Model:
-    return FILES[path.suffix](path)
-
-
-def _keras(path: Path) -> Model:
+def _keras(path: Path) -> Any:
     model = keras_model.load(path)
     _require(path, [getattr(model, "input_shape", None)], [getattr(model, "output_shape", None)])
-    for name, numbers in _made(model):
-        if numbers > LARGEST:
-            raise UserError(f"{path} takes too much memory: its layer {name} makes {numbers:,} numbers of an image")
-    return model.predict_on_batch
-
-
-def _made(model: Any) -> Iterator[tuple[str, int]]:
-    """Each layer's name, also in a model within the model, and how many numbers it makes of an image."""
-    for layer in model.layers:
-        for node in layer._inbound_nodes:  # a layer that is used twice has two
-            yield from ((layer.name, math.prod(size or 1 for size in made.shape[1:])) for made in node.output_tensors)
-        if hasattr(layer, "layers"):
-            yield from _made(layer)
+    for layer in model._flatten_layers(include_self=False):  # those of a model within the model, too
+        for made in [tensor for node in layer._inbound_nodes for tensor in node.output_tensors]:
+            numbers = math.prod(size or 1 for size in made.shape[1:])
+            if numbers > LARGEST:
+                name = layer.name
+                raise UserError(f"{path} takes too much memory: its layer {name} makes {numbers:,} numbers of an image")
+    return model
 
 
 def _exported(path: Path) -> Model:
@@ -83,7 +76,7 @@ def _exported(path: Path) -> Model:
         predict = runtimes.load(path, os.cpu_count() or 1)
         found = predict(np.zeros((1, *IMAGES[1:]), "uint8"))
     except Exception as error:  # the runtimes' exceptions have no class in common
-        raise _refused(path, error) from None
+        raise keras_archive.refused(path, error) from None
     _require(path, [IMAGES], [(None, *found.shape[1:])])
     return lambda images: np.concatenate([predict(image[None]) for image in images])
 
@@ -94,8 +87,4 @@ def _require(path: Path, inputs: list, outputs: list) -> None:
         raise UserError(f"{path} takes {inputs} and gives {outputs}: a model of images {IMAGES} is needed")
 
 
-def _refused(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path} is no model to be loaded: {error}"[:300])
-
-
-FILES = {".keras": _keras, ".tflite": _exported, ".onnx": _exported}
+FILES = {".keras": lambda path: _keras(path).predict_on_batch, ".tflite": _exported, ".onnx": _exported}

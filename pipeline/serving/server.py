@@ -8,19 +8,17 @@ wrong requests with its traceback, and read a body of any size. The model is loa
 
 import base64
 import importlib.metadata
-import importlib.resources
 import io
 import json
 import secrets
 import socket
 import threading
-from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import uvicorn
-from fastapi import Depends, FastAPI, HTTPException, Request
-from fastapi.concurrency import run_in_threadpool
+from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from PIL import Image
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -30,44 +28,33 @@ from pipeline.data.cifar10 import CLASSES
 from pipeline.serving import pictures
 
 LARGEST = 50_000_000  # bytes of a request's body: more than 1,000 images as JSON, or any usual picture
-LOOPBACK = ("127.0.0.1", "localhost")
+LOOPBACK = ("127.0.0.1", "localhost")  # at these it answers only those who call it by these names (DNS rebinding)
 SHAPE = (pictures.SIDE, pictures.SIDE, 3)
 BATCH = 32  # images that are predicted together
 
 
 class Served:
-    """A loaded model that several threads may ask."""
+    """A loaded model that several threads may ask, and its parts: the members of an ensemble, and itself."""
 
     def __init__(self, model: Any):
         """`model`: a served Keras model. It is compiled here, for one image and for any number, while nobody waits."""
-        self._name, self._parts, self._lock = model.name, parts(model), threading.Lock()
+        import keras
+
+        names = [layer.name for layer in model.layers if isinstance(layer, keras.Model) and model.name == "ensemble"]
+        # See wrappers.ensemble: a member's probabilities go into the layer weight_NAME.
+        members = {name: model.get_layer(f"weight_{name}").input for name in names}
+        self._parts = keras.Model(model.inputs, members | {model.name: model.outputs[0]})
+        self.name, self._lock = model.name, threading.Lock()
         for count in (1, 2):
-            self.probabilities(np.zeros((count, *SHAPE), "uint8"))
+            self.predict(np.zeros((count, *SHAPE), "uint8"))
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Return probabilities float32 (N, 10) of each part. `images`: uint8 (N, 32, 32, 3).
-
-        One after the other: several at once would only take turns on the same cores, and take longer.
-        """
-        with self._lock:
-            found = self._parts.predict_on_batch(images)
-        return {name: np.asarray(values) for name, values in found.items()}
-
-    def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Return the model's own, float32 (N, 10). `images`: uint8 (N, 32, 32, 3), any number of them."""
-        batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-        return np.concatenate([self.predict(batch)[self._name] for batch in batches])
-
-
-def parts(model: Any) -> Any:
-    """A served Keras model that gives a dictionary: its own probabilities and, if it is an ensemble, each member's."""
-    import keras  # its seconds are spent while the server answers already
-
-    members = {}
-    if model.name == "ensemble":  # see wrappers.ensemble: a member's probabilities go into the layer weight_NAME
-        names = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
-        members = {name: model.get_layer(f"weight_{name}").input for name in names}
-    return keras.Model(model.inputs, members | {model.name: model.outputs[0]})
+        """Return probabilities float32 (N, 10) of each part. `images`: uint8 (N, 32, 32, 3), one at least."""
+        found = []
+        for start in range(0, len(images), BATCH):
+            with self._lock:  # several at once would only take turns on the same cores, and take longer
+                found.append(self._parts.predict_on_batch(images[start : start + BATCH]))
+        return {name: np.concatenate([batch[name] for batch in found]) for name in found[0]}
 
 
 async def loaded(request: Request) -> Served:
@@ -93,10 +80,7 @@ Body = Annotated[bytes, Depends(body)]
 
 
 def application(host: str) -> FastAPI:
-    """The server, which has no model before `state.served` is set.
-
-    To a loopback address it answers only those who call it by that name (DNS rebinding).
-    """
+    """The server, which has no model before `state.served` is set."""
     app = FastAPI(title="CIFAR-10", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.served = None
     if host in LOOPBACK:
@@ -105,7 +89,7 @@ def application(host: str) -> FastAPI:
     @app.get("/")
     async def page() -> HTMLResponse:
         nonce = secrets.token_urlsafe(16)
-        text = importlib.resources.files("pipeline.serving").joinpath("demo.html").read_text("utf-8")
+        text = Path(__file__).with_name("demo.html").read_text("utf-8")
         policy = (
             f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; "
             "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -127,23 +111,23 @@ def application(host: str) -> FastAPI:
         return importlib.metadata.version("mlflow")
 
     @app.post("/invocations")
-    async def invocations(request: Request, served: Loaded, body: Body) -> dict[str, list[list[float]]]:
-        kind = request.headers.get("content-type", "none").partition(";")[0].strip()
-
-        def predictions() -> np.ndarray:
-            return served.probabilities(images(kind, body))
-
-        return {"predictions": (await run_in_threadpool(predictions)).tolist()}
+    def invocations(served: Loaded, body: Body, content_type: Annotated[str, Header()] = "none") -> dict[str, Any]:
+        found = served.predict(images(content_type.partition(";")[0].strip(), body))
+        return {"predictions": found[served.name].tolist()}
 
     @app.post("/members")
-    async def members(served: Loaded, body: Body) -> dict[str, Any]:
+    def members(served: Loaded, body: Body) -> dict[str, Any]:
         try:
-            image = await run_in_threadpool(pictures.decode, io.BytesIO(body))
+            image = pictures.decode(io.BytesIO(body))
         except pictures.Unreadable as error:
             raise HTTPException(422, f"the picture {error}") from None
-        found = await run_in_threadpool(served.predict, image[None])
-        models = {name: values[0].tolist() for name, values in found.items()}
-        return {"classes": CLASSES, "models": models, "image": png(image)}
+        png = io.BytesIO()
+        Image.fromarray(image).save(png, "PNG")
+        return {
+            "classes": CLASSES,
+            "models": {name: values[0].tolist() for name, values in served.predict(image[None]).items()},
+            "image": f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}",
+        }
 
     return app
 
@@ -172,13 +156,6 @@ def images(kind: str, body: bytes) -> np.ndarray:
     return found.astype("uint8")
 
 
-def png(image: np.ndarray) -> str:
-    """Return a data: URI. `image`: uint8 (H, W, 3)."""
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket bound to the address; port 0 is any free one. Raises UserError if it cannot be had."""
     try:
@@ -192,15 +169,17 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def run(load: Callable[[], Any], bound: socket.socket, host: str) -> None:
-    """Serve the Keras model that `load` returns until Ctrl-C or SIGTERM. Raises UserError if it cannot be loaded."""
+def run(version: Any, bound: socket.socket, host: str) -> None:
+    """Serve a version in the registry until Ctrl-C or SIGTERM. Raises UserError if it cannot be loaded."""
     app = application(host)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", backlog=2048))
     failures: list[Exception] = []
 
     def loading() -> None:
         try:
-            app.state.served = Served(load())
+            from pipeline.serving import load  # imports Keras while the server answers already
+
+            app.state.served = Served(load.registered(version))
             print("ready", flush=True)
         except Exception as error:
             failures.append(error)

@@ -113,7 +113,7 @@ PLACES = {
 @pytest.mark.parametrize("kind", PLACES)
 def test_what_is_no_regular_file_is_refused_and_not_waited_for(kind, tmp_path, record_property):
     PLACES[kind](tmp_path / "x.png")
-    assert list(pictures.find([tmp_path])) == [tmp_path / "x.png"]
+    assert list(pictures.walk([tmp_path])) == [(tmp_path / "x.png", True)]
     with pytest.raises(pictures.Unreadable) as caught:
         pictures.read(tmp_path / "x.png")
     record_property("seen", str(caught.value))
@@ -137,7 +137,7 @@ def test_a_folder_that_may_not_be_read_is_reported():
         closed = folder / "closed"
         closed.mkdir(0)
         with as_nobody():
-            assert list(pictures.find([folder])) == [closed]
+            assert list(pictures.walk([folder])) == [(closed, True)]
             with pytest.raises(pictures.Unreadable, match="permission denied"):
                 pictures.read(closed)
         closed.chmod(0o700)

@@ -121,7 +121,7 @@ def test_members_and_ensemble_are_those_of_keras(url, served_model, images):
 
 def test_a_model_that_is_no_ensemble_has_no_members(images):
     single = tiny("one")
-    found = server.parts(single).predict_on_batch(images[0][:2])
+    found = server.Served(single).predict(images[0][:2])
     assert list(found) == ["one"]
     assert np.array_equal(found["one"], single.predict_on_batch(images[0][:2]))
 
