@@ -33,7 +33,7 @@ def main() -> list[dict]:
             row = {"model": name, "format": variant.format, "precision": variant.precision} | figures
             row |= {"keras_latency_ms": milliseconds, "shipped": judged["shipped"]}
             rows.append(row | {"reasons": "; ".join(judged["reasons"])})
-            print(f"{name}, {variant.format} {variant.precision}: {export.said(judged)}", flush=True)
+            print(f"{name}, {variant.format} {variant.precision}: {export.described(judged)}", flush=True)
             if variant.precision == "int8":
                 figure = f"{name}: milliseconds an image, LiteRT int8 with one thread over Keras"
                 ratios.append({"figure": figure, "first": judged["latency_ms_1_thread"], "second": milliseconds})

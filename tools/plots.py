@@ -33,13 +33,12 @@ CELL = {"actual": "", "predicted": "", "count": 1}
 def templates() -> dict[str, str]:
     """Return the content of each template by its file's name."""
     curve, candidate, cell = (pd.DataFrame([row]) for row in (CURVE, CANDIDATE, CELL))
-    time = charts.tradeoff(candidate, "seconds_per_1000_images", "seconds per 1,000 images")
     revisions, both = {"column": facet("architecture")}, {"row": facet("candidate"), "column": facet("rev")}
     found = {
         "accuracy": template(charts.curves(curve, "accuracy"), revisions),
         "loss": template(charts.curves(curve, "loss"), revisions),
         "intervals": template(charts.intervals(candidate), {"row": facet("rev")}),
-        "time": template(time, {}),
+        "time": template(charts.tradeoff(candidate, "seconds_per_1000_images"), {}),
         "confusion": template(charts.confusion(cell, ""), both),
     }
     return {f"{name}.json": json.dumps(spec, indent=2, allow_nan=False) + "\n" for name, spec in found.items()}

@@ -9,7 +9,9 @@ from pipeline.core.schema import Export, Limits
 from pipeline.evaluation import metrics
 from pipeline.export import runtimes
 
-THREADS = (1, 2)
+LATENCIES = {1: "latency_ms_1_thread", 2: "latency_ms_2_threads"}  # by the number of threads
+ACCURACIES = ("agreement", "accuracy", "keras_accuracy", "accuracy_drop", "drop_low", "drop_high")
+FIGURES = ("size_mb", *ACCURACIES, *LATENCIES.values(), "images")
 WARM_UP = 10  # images before those that are timed
 CONFIDENCE, RESAMPLES = 0.95, 10_000  # of the interval, by the paired bootstrap
 SUM = 0.05  # most that an image's probabilities may sum to more or less than 1: int8 rounds each to 1/256
@@ -23,13 +25,14 @@ def judge(path: Path, images: np.ndarray, expected: np.ndarray, labels: np.ndarr
     """Measure a file and compare what was measured with `export.limits`.
 
     `images`: uint8 (N, 32, 32, 3) that did not calibrate the file, predicted one by one; `expected`: Keras'
-    probabilities of them, float32 (N, 10); `labels`: (N,). Returns the figures of `measure`, None where there are none,
-    `shipped`, and `reasons` why it is not.
+    probabilities of them, float32 (N, 10); `labels`: (N,). Returns FIGURES, None where there are none (size in
+    10^6 bytes, the others as `measure` says), `shipped`, and `reasons` why it is not.
     """
+    size = {"size_mb": path.stat().st_size / 1e6}
     try:
-        figures = measure(path, images, expected, labels, export.latency_images)
+        figures = size | measure(path, images, expected, labels, export.latency_images)
     except Refused as error:
-        return unmeasured(str(error)) | {"size_mb": _size(path)}
+        return unmeasured(str(error)) | size
     reasons = outside(figures, export.limits)
     return figures | {"shipped": not reasons, "reasons": reasons}
 
@@ -40,16 +43,16 @@ def unmeasured(reason: str) -> dict:
 
 
 def measure(path: Path, images: np.ndarray, expected: np.ndarray, labels: np.ndarray, timed: int) -> dict[str, float]:
-    """FIGURES of a file; see `judge`. Raises Refused if it gives no probabilities.
+    """FIGURES of a file but its size; see `judge`. Raises Refused if it gives no probabilities.
 
-    Accuracies, agreement and drop are fractions; `drop_low`, `drop_high` are the drop's 95 % interval; megabytes have
-    10^6 bytes; latencies are medians over the first `timed` images.
+    Accuracies, agreement and drop are fractions; `drop_low`, `drop_high` are the drop's 95 % interval; latencies are
+    medians over the first `timed` images.
     """
     latencies = {}
     try:
-        for threads in THREADS:
+        for threads, name in LATENCIES.items():
             predict = runtimes.load(path, threads)
-            latencies[f"latency_ms_{threads}_thread{'s' * (threads > 1)}"] = _latency(predict, images, timed)
+            latencies[name] = _latency(predict, images, timed)
         answers = [predict(images[index : index + 1]) for index in range(len(images))]
     except Exception as error:  # the runtimes have no class of their own for what they do not take
         raise Refused(f"the runtime refuses it: {' '.join(str(error).split())[:200]}") from error
@@ -58,7 +61,6 @@ def measure(path: Path, images: np.ndarray, expected: np.ndarray, labels: np.nda
     better, worse, count = tested["better"], tested["worse"], len(labels)
     low, high = metrics.interval(better, worse, count, CONFIDENCE, RESAMPLES, seed=0)
     return {
-        "size_mb": _size(path),
         "agreement": float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
         "accuracy": float((found.argmax(axis=1) == labels).mean()),
         "keras_accuracy": float((expected.argmax(axis=1) == labels).mean()),
@@ -70,28 +72,12 @@ def measure(path: Path, images: np.ndarray, expected: np.ndarray, labels: np.nda
     }
 
 
-FIGURES = (
-    "size_mb",
-    "agreement",
-    "accuracy",
-    "keras_accuracy",
-    "accuracy_drop",
-    "drop_low",
-    "drop_high",
-    "latency_ms_1_thread",
-    "latency_ms_2_threads",
-    "images",
-)
-
-
 def outside(figures: dict[str, float], limits: Limits) -> list[str]:
-    """The limits that the figures are not within, a line each."""
-    least = [("agreement", limits.agreement)]
-    most = [("accuracy_drop", limits.accuracy_drop), ("size_mb", limits.size_mb)]
-    most += [("latency_ms_1_thread", limits.latency_ms)]
-    failed = [(name, limit) for name, limit in least if not figures[name] >= limit]  # as NaN is not
-    failed += [(name, limit) for name, limit in most if limit is not None and not figures[name] <= limit]
-    return [f"{name} is {figures[name]:.4g}, limit {limit:.4g}" for name, limit in failed]
+    """The limits that the figures are not within, a line each; NaN is within none."""
+    most = {"accuracy_drop": limits.accuracy_drop, "size_mb": limits.size_mb, "latency_ms_1_thread": limits.latency_ms}
+    failed = {} if figures["agreement"] >= limits.agreement else {"agreement": limits.agreement}
+    failed |= {name: limit for name, limit in most.items() if limit is not None and not figures[name] <= limit}
+    return [f"{name} is {figures[name]:.4g}, limit {limit:.4g}" for name, limit in failed.items()]
 
 
 def _latency(predict: runtimes.Predict, images: np.ndarray, timed: int) -> float:
@@ -118,7 +104,3 @@ def _probabilities(found: list[np.ndarray], classes: int) -> np.ndarray:
     if together.min() < 0 or np.abs(together.sum(axis=1) - 1).max() > SUM:
         raise Refused("what it gives are no probabilities: they are negative, or do not sum to 1")
     return together
-
-
-def _size(path: Path) -> float:
-    return path.stat().st_size / 1e6

@@ -13,7 +13,15 @@ def load(path: Path, threads: int) -> Predict:
 
     Raises whatever the runtime does if it refuses the file, then or at a prediction: neither has a class for it.
     """
-    return _onnx(path, threads) if path.suffix == ".onnx" else litert(path.read_bytes(), threads)
+    if path.suffix != ".onnx":
+        return litert(path.read_bytes(), threads)
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    (source,), (result,) = session.get_inputs(), session.get_outputs()
+    return lambda images: session.run([result.name], {source.name: images})[0]
 
 
 def litert(content: bytes, threads: int) -> Predict:
@@ -30,13 +38,3 @@ def litert(content: bytes, threads: int) -> Predict:
         return interpreter.get_tensor(result["index"])
 
     return predict
-
-
-def _onnx(path: Path, threads: int) -> Predict:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    (source,), (result,) = session.get_inputs(), session.get_outputs()
-    return lambda images: session.run([result.name], {source.name: images})[0]

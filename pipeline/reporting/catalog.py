@@ -20,11 +20,8 @@ class Place(enum.Flag):
 
 
 RESULTS, SUMMARY, CARD, TAGS = Place
-SPLITS = {
-    "test": "test",
-    "test_without_duplicates": "test without near-duplicates",
-    "validation": "validation",
-}  # sections of a metrics file that have the same metrics, each of other images
+# Sections of a metrics file that have the same metrics, each of other images.
+SPLITS = {"test": "test", "test_without_duplicates": "test without near-duplicates", "validation": "validation"}
 
 
 @dataclass(frozen=True)

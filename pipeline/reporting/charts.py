@@ -5,6 +5,7 @@ To add a chart to the page: write its function here, and give it a row in CHARTS
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import Any
 
 import altair as alt
@@ -17,6 +18,7 @@ COLORS = [f"var(--s{number})" for number in range(7)]
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right"]
 PERCENT = alt.Axis(format=".1~%", tickCount=5)
 WIDTH = 300
+TITLES = {"seconds_per_1000_images": "seconds per 1,000 images", "size_mb": "MB of the model file"}
 DASHES = alt.StrokeDash("images:N", scale=alt.Scale(domain=["validation", "training"], range=[[1, 0], [4, 3]]))
 
 
@@ -31,16 +33,19 @@ class Chart:
 
 def names(table: pd.DataFrame, field: str = "candidate") -> dict[str, Any]:
     """Return the encodings of colour and shape by name; the ensemble, which comes last, has the first colour."""
-    found = list(dict.fromkeys(table[field])) if len(table) else []
-    order = [name for name in found if name == "ensemble"] + [name for name in found if name != "ensemble"]
-    shift = 0 if "ensemble" in order else 1
-    colors = [COLORS[(index + shift) % len(COLORS)] for index in range(len(order))]
-    shapes = [SHAPES[(index + shift) % len(SHAPES)] for index in range(len(order))]
+    order = sorted(table[field].unique(), key=lambda name: name != "ensemble")
+    first = 0 if "ensemble" in order else 1
+    colors, shapes = (list(islice(cycle(marks), first, first + len(order))) for marks in (COLORS, SHAPES))
     legend = alt.Legend(title=None, orient="top", columns=2, columnPadding=24, symbolSize=60)
     return {
         "color": alt.Color(f"{field}:N", scale=alt.Scale(domain=order, range=colors), legend=legend),
         "shape": alt.Shape(f"{field}:N", scale=alt.Scale(domain=order, range=shapes), legend=legend),
     }
+
+
+def each(table: pd.DataFrame, text: str, separator: str = "; ") -> str:
+    """Return a text for each row of a table, in which `{column}` stands for the row's value."""
+    return separator.join(text.format(**row) for row in table.to_dict("records"))
 
 
 def intervals(table: pd.DataFrame) -> alt.LayerChart:
@@ -51,12 +56,9 @@ def intervals(table: pd.DataFrame) -> alt.LayerChart:
     rules = base.mark_rule(strokeWidth=2).encode(x=x, x2="accuracy_high:Q")
     points = base.mark_point(filled=True, size=70, opacity=1).encode(x="accuracy:Q")
     labels = base.mark_text(dy=-10, fontWeight="bold").encode(x="accuracy:Q", text=alt.Text("accuracy:Q", format=".2%"))
-    said = "; ".join(
-        f"{row.candidate} {row.accuracy:.2%} ({row.accuracy_low:.2%} to {row.accuracy_high:.2%})"
-        for row in table.itertuples()
-    )
-    chart = (rules + points + labels).properties(width=WIDTH, height=alt.Step(38))
-    return chart.properties(description=f"Test accuracy with 95 % interval: {said}")
+    said = each(table, "{candidate} {accuracy:.2%} ({accuracy_low:.2%} to {accuracy_high:.2%})")
+    described = f"Test accuracy with 95 % interval: {said}"
+    return (rules + points + labels).properties(width=WIDTH, height=alt.Step(38), description=described)
 
 
 def against(table: pd.DataFrame) -> alt.LayerChart:
@@ -70,32 +72,29 @@ def against(table: pd.DataFrame) -> alt.LayerChart:
         base.mark_text(dy=-10, color=QUIET).encode(x="notebook:Q", text=alt.Text("notebook:Q", format=".2%")),
         base.mark_text(dy=-10, fontWeight="bold").encode(x="accuracy:Q", text=alt.Text("accuracy:Q", format=".2%")),
     ]
-    said = "; ".join(
-        f"{row.candidate} {row.accuracy:.2%}, "
-        + (f"the notebook's {row.notebook:.2%}" if row.notebook == row.notebook else "not in the notebook")
-        for row in table.itertuples()
-    )
-    chart = alt.layer(ways, before, now, *texts).properties(width=WIDTH, height=alt.Step(38))
-    return chart.properties(description=f"Test accuracy beside the notebook's: {said}")
+    beside = table["notebook"].map("the notebook's {:.2%}".format, na_action="ignore").fillna("not in the notebook")
+    said = each(table.assign(beside=beside), "{candidate} {accuracy:.2%}, {beside}")
+    described = f"Test accuracy beside the notebook's: {said}"
+    return alt.layer(ways, before, now, *texts).properties(width=WIDTH, height=alt.Step(38), description=described)
 
 
-def tradeoff(table: pd.DataFrame, cost: str, title: str) -> alt.LayerChart:
+def tradeoff(table: pd.DataFrame, cost: str) -> alt.LayerChart:
     """Test accuracy with its interval against a cost; hollow: another candidate is as accurate, and cheaper.
 
-    `table`: `tables.comparison`. `cost`: a column of it.
+    `table`: `tables.comparison`. `cost`: a column of it, one of TITLES.
     """
     table = table.assign(front=tables.front(table[cost], table["accuracy"]))
     marks = names(table)
-    base = alt.Chart(table).encode(x=alt.X(f"{cost}:Q", title=title), color=marks["color"])
+    base = alt.Chart(table).encode(x=alt.X(f"{cost}:Q", title=TITLES[cost]), color=marks["color"])
     y = alt.Y("accuracy_low:Q", title="test accuracy", scale=alt.Scale(zero=False), axis=PERCENT)
     rules = base.mark_rule(strokeWidth=2).encode(y=y, y2="accuracy_high:Q")
     filled = alt.condition("datum.front", alt.value(1), alt.value(0))
     points = base.mark_point(filled=True, size=70, opacity=1).encode(
         y="accuracy:Q", shape=marks["shape"], fillOpacity=filled, stroke=marks["color"]
     )
-    said = "; ".join(f"{row['candidate']} {row['accuracy']:.2%} at {row[cost]:.1f}" for row in table.to_dict("records"))
+    said = each(table.assign(cost=table[cost]), "{candidate} {accuracy:.2%} at {cost:.1f}")
     best = ", ".join(table.loc[table["front"], "candidate"])
-    described = f"Test accuracy against {title}: {said}. Not beaten in both: {best}"
+    described = f"Test accuracy against {TITLES[cost]}: {said}. Not beaten in both: {best}"
     return (rules + points).properties(width=WIDTH, height=220, description=described)
 
 
@@ -111,11 +110,8 @@ def curves(table: pd.DataFrame, column: str) -> alt.LayerChart:
     lines = base.mark_line(strokeWidth=2).encode(strokeDash=DASHES.legend(alt.Legend(title=None, orient="bottom")))
     points = base.mark_point(filled=True, size=30, opacity=1).encode(shape=marks["shape"])
     points = points.transform_filter("datum.images == 'validation'")
-    last = table.groupby(["architecture", "images"], sort=False).tail(1)
-    said = "; ".join(
-        f"{row['architecture']} {row[column]:.4f} ({row['images']}) after {row['epoch']:.0f} epochs"
-        for row in last.to_dict("records")
-    )
+    last = table.assign(value=table[column]).groupby(["architecture", "images"], sort=False).tail(1)
+    said = each(last, "{architecture} {value:.4f} ({images}) after {epoch:.0f} epochs")
     described = f"Validation and training {column} against epochs. At the end: {said}"
     return (lines + points).properties(width=WIDTH, height=220, description=described)
 
@@ -131,20 +127,16 @@ def confusion(table: pd.DataFrame, name: str) -> alt.LayerChart:
     )
     # The first layer has every cell, since it decides the order of the classes. Only mistakes have a shade there.
     wrong = base.transform_calculate(mistakes="datum.actual != datum.predicted ? datum.count : 0")
-    scale = alt.Scale(type="sqrt", domainMin=0, range=[0, 0.6])
-    shade = alt.Opacity("mistakes:Q", scale=scale, legend=None)
+    shade = alt.Opacity("mistakes:Q", scale=alt.Scale(type="sqrt", domainMin=0, range=[0, 0.6]), legend=None)
     wrong = wrong.mark_rect(color=WRONG).encode(opacity=shade)
     right = base.transform_filter("datum.actual == datum.predicted").mark_rect(filled=False, stroke=RULE, strokeWidth=2)
     counts = base.transform_filter("datum.count > 0").mark_text().encode(text="count:Q")
     mistakes = table[(table["actual"] != table["predicted"]) & (table["count"] > 0)]
     worst = mistakes.sort_values("count", ascending=False, kind="stable").head(3)
-    said = ", ".join(
-        f"{row['count']} of {row['actual']} taken for {row['predicted']}" for row in worst.to_dict("records")
-    )
+    said = each(worst, "{count} of {actual} taken for {predicted}", ", ")
     total, correct = table["count"].sum(), table["count"].sum() - mistakes["count"].sum()
-    described = f"Confusion matrix of {name}: {correct} of {total} test images right. " + (
-        f"Most frequent mistakes: {said}" if said else "No mistakes"
-    )
+    described = f"Confusion matrix of {name}: {correct} of {total} test images right. "
+    described += f"Most frequent mistakes: {said}" if said else "No mistakes"
     return (wrong + right + counts).properties(width=WIDTH, height=WIDTH, description=described)
 
 
@@ -153,38 +145,30 @@ def mistaken(table: pd.DataFrame) -> alt.Chart:
 
     `table`: `tables.mistaken`: candidate, class, mistaken.
     """
-    marks, order = names(table), list(dict.fromkeys(table["class"]))
-    hardest = table.sort_values("mistaken", ascending=False, kind="stable").drop_duplicates("candidate")
-    said = "; ".join(f"{row['candidate']}: {row['class']}, {row['mistaken']:.1%}" for row in hardest.to_dict("records"))
-    return (
-        alt.Chart(table)
-        .mark_bar()
-        .encode(
-            x=alt.X("mistaken:Q", title="mistaken, of the class's test images", axis=PERCENT),
-            y=alt.Y("class:N", sort=order, title=None),
-            yOffset=alt.YOffset("candidate:N", sort=None),
-            color=marks["color"],
-        )
-        .properties(width=WIDTH, height=alt.Step(9), description=f"Mistakes by class. The hardest class of {said}")
+    base = alt.Chart(table).mark_bar()
+    bars = base.encode(
+        x=alt.X("mistaken:Q", title="mistaken, of the class's test images", axis=PERCENT),
+        y=alt.Y("class:N", sort=list(table["class"].unique()), title=None),
+        yOffset=alt.YOffset("candidate:N", sort=None),
+        color=names(table)["color"],
     )
+    hardest = table.sort_values("mistaken", ascending=False, kind="stable").drop_duplicates("candidate")
+    described = "Mistakes by class. The hardest class of " + each(hardest, "{candidate}: {class}, {mistaken:.1%}")
+    return bars.properties(width=WIDTH, height=alt.Step(9), description=described)
 
 
 def reliability(table: pd.DataFrame, name: str) -> alt.LayerChart:
     """Accuracy against confidence: a disc a bin whose area is its number of images. `table`: reliability.csv."""
     line = alt.Chart(pd.DataFrame({"x": [0, 1], "y": [0, 1]})).mark_line(strokeDash=[4, 4], color=QUIET)
-    bins = (
-        alt.Chart(table)
-        .mark_circle(color=COLORS[0], opacity=0.7)
-        .encode(
-            x=alt.X("confidence:Q", title="confidence", scale=alt.Scale(domain=[0, 1]), axis=PERCENT),
-            y=alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(domain=[0, 1]), axis=PERCENT),
-            size=alt.Size("images:Q", legend=None, scale=alt.Scale(range=[20, 300])),
-        )
+    base = alt.Chart(table).mark_circle(color=COLORS[0], opacity=0.7)
+    bins = base.encode(
+        x=alt.X("confidence:Q", title="confidence", scale=alt.Scale(domain=[0, 1]), axis=PERCENT),
+        y=alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(domain=[0, 1]), axis=PERCENT),
+        size=alt.Size("images:Q", legend=None, scale=alt.Scale(range=[20, 300])),
     )
-    said = "; ".join(f"{row.confidence:.0%}: {row.accuracy:.0%} of {row.images}" for row in table.itertuples())
+    said = each(table, "{confidence:.0%}: {accuracy:.0%} of {images}")
     described = f"Reliability of {name}: accuracy by mean confidence of the bin. {said}"
-    chart = line.encode(x="x:Q", y="y:Q") + bins
-    return chart.properties(width=200, height=200, description=described)
+    return (line.encode(x="x:Q", y="y:Q") + bins).properties(width=200, height=200, description=described)
 
 
 def helps(table: pd.DataFrame) -> alt.LayerChart:
@@ -192,26 +176,24 @@ def helps(table: pd.DataFrame) -> alt.LayerChart:
 
     `table`: reports/ensemble/helps.csv: class, helped, harmed.
     """
-    order = list(table["class"])
-    base = alt.Chart(table).encode(y=alt.Y("class:N", sort=order, title=None))
+    base = alt.Chart(table).encode(y=alt.Y("class:N", sort=list(table["class"]), title=None))
     x = alt.X("helped:Q", title="images lost (left) and won (right) by the vote")
     won = base.mark_bar(color=COLORS[0], height={"band": 0.6}).encode(x=x)
     lost = base.transform_calculate(lost="-datum.harmed").mark_bar(filled=False, stroke=QUIET, height={"band": 0.6})
-    said = "; ".join(f"{row['class']} {row['helped']} won, {row['harmed']} lost" for row in table.to_dict("records"))
-    chart = (won + lost.encode(x="lost:Q")).properties(width=WIDTH, height=alt.Step(22))
-    return chart.properties(description=f"Test images that the vote won and lost, by class: {said}")
+    described = "Test images that the vote won and lost, by class: " + each(
+        table, "{class} {helped} won, {harmed} lost"
+    )
+    return (won + lost.encode(x="lost:Q")).properties(width=WIDTH, height=alt.Step(22), description=described)
 
 
 # What the page shows, by the name of the picture.
 CHARTS = {
     "intervals": Chart("results", lambda: intervals(tables.comparison()), "The axis does not start at 0."),
     "against": Chart("results", lambda: against(tables.comparison()), "Circles: the notebook."),
-    "time": Chart(
-        "pareto", lambda: tradeoff(tables.comparison(), "seconds_per_1000_images", "seconds per 1,000 images")
-    ),
-    "size": Chart("pareto", lambda: tradeoff(tables.comparison(), "size_mb", "MB of the model file")),
+    "time": Chart("pareto", lambda: tradeoff(tables.comparison(), "seconds_per_1000_images")),
+    "size": Chart("pareto", lambda: tradeoff(tables.comparison(), "size_mb")),
     "accuracy": Chart("curves", lambda: curves(tables.curves(), "accuracy")),
     "loss": Chart("curves", lambda: curves(tables.curves(), "loss")),
     "mistaken": Chart("classes", lambda: mistaken(tables.mistaken()), "Shorter is better."),
-    "helps": Chart("vote", lambda: helps(tables.helps())),
+    "helps": Chart("vote", lambda: helps(tables.read("ensemble", "helps"))),
 }

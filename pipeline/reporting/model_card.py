@@ -7,19 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from pipeline.core import candidates, paths
 from pipeline.core.files import read_json, read_yaml
-from pipeline.reporting import catalog
+from pipeline.reporting import catalog, tables, template
 
-TEMPLATES = Path(__file__).with_name("templates")
-LOCK = Path("dvc.lock")
 LONGEST = 5_000  # characters of a version's description: MLflow's column has no more
 # What a description does without, first to last, if the card is too long for it; then come the others, from the end.
 SPARED = ("Training Details", "Citation", "Technical Specifications", "Environmental Impact")
-FENCE = "---\n"
 
 
 def render(
@@ -30,17 +26,9 @@ def render(
     `address`: by which MLflow loads the model, models:/... `decision`: the gate's, if it was asked. `exports`: rows of
     reports/exports.json, of which the candidate's own count.
     """
-    environment = jinja2.Environment(  # noqa: S701  Markdown, not HTML
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"percent": percent, "cell": cell}
     own = [row for row in exports if row["candidate"] == name]
-    facts = collect(name) | {"name": name, "address": address, "decision": decision, "exports": own}
-    return environment.get_template("model_card.md").render(facts)
+    values = collect(name) | {"name": name, "address": address, "decision": decision, "exports": own}
+    return template.fill("model_card.md", values, percent=percent, cell=cell) + "\n"
 
 
 def percent(value: float) -> str:
@@ -59,10 +47,10 @@ def collect(name: str) -> dict[str, Any]:
     Raises UserError if a file is damaged, FileNotFoundError if one is missing.
     """
     weights = read_json(paths.VOTE, "weights")["weights"] if name == "ensemble" else {name: 1.0}
-    stages = read_yaml(LOCK)["stages"]
+    stages = read_yaml(Path("dvc.lock"))["stages"]
     stage = stages[paths.stage(name)]
     members = {member: network(member, stages[paths.stage(member)]) for member in weights}
-    report = pd.read_csv(paths.REPORTS / name / "report.csv")
+    recalls = tables.read(name, "report").dropna(subset="recall_low")  # of classes that have test images
     return {
         "facts": candidates.facts(name),
         "weights": weights,
@@ -77,8 +65,8 @@ def collect(name: str) -> dict[str, Any]:
         "costs": catalog.shown(catalog.CARD, "cost"),
         "commits": list(dict.fromkeys(of["record"]["git.commit"] for of in members.values())),
         "hub": [metric for metric in catalog.METRICS if metric.hub],
-        "recalls": report.dropna(subset="recall_low").to_dict("records"),  # of classes that have test images
-        "images": {split: sum(of.values()) for split, of in read_json(paths.REPORTS / "data.json")["classes"].items()},
+        "recalls": recalls.to_dict("records"),
+        "images": tables.split_sizes(),
         "spent": {key: read_json(paths.RECORDS / "evaluate" / f"{key}.json")["spent"] for key in {**weights, name: 1}},
         "stage": paths.stage(name),
         "inputs": {dep["path"]: dep["md5"] for dep in stage["deps"] if dep["path"].startswith("data/")},
@@ -100,21 +88,20 @@ def describe(verdict: str, card: str) -> str:
 
     Whole sections are left out, and named.
     """
-    begin, *texts = f"{verdict}\n\n{card.split(FENCE, 2)[2].strip()}\n".split("\n## ")
+    text = card.split("---\n", 2)[2].strip()
+    begin, *texts = f"{verdict}\n\n{text}\n".split("\n## ")
     kept = {text.partition("\n")[0]: text for text in texts}
     spared = [*(name for name in SPARED if name in kept), *(name for name in reversed(kept) if name not in SPARED)]
     left_out: list[str] = []
-    while len(whole := _joined(begin, kept, left_out)) > LONGEST:
+    whole = "\n## ".join([begin, *kept.values()])
+    while len(whole) > LONGEST:
         left_out.append(spared.pop(0))
         del kept[left_out[-1]]
+        pointer = f"Left out here: {'; '.join(left_out)}. The whole card is the run's artifact `model_card.md`."
+        whole = "\n## ".join([begin, *kept.values()]) + f"\n{pointer}\n"
     return whole
 
 
 def verdict(description: str) -> str:
     """Return what the description of a version begins with."""
     return description.partition("\n\n")[0]
-
-
-def _joined(begin: str, kept: dict[str, str], left_out: list[str]) -> str:
-    pointer = f"\nLeft out here: {'; '.join(left_out)}. The whole card is the run's artifact `model_card.md`.\n"
-    return "\n## ".join([begin, *kept.values()]) + (pointer if left_out else "")

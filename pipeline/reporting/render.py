@@ -1,5 +1,6 @@
 """Charts as SVG and PNG, by vl-convert, which needs no browser."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,41 +11,11 @@ from markupsafe import Markup, escape
 
 from pipeline.core.files import replacing
 
-FONT = "'Liberation Sans', Arial, Helvetica, sans-serif"  # of equal widths: vl-convert lays text out by the first
-# What the colours of `charts`, CSS variables of the page, are outside a page: those of its light scheme.
-LIGHT = {
-    "ink": "#191d22",
-    "quiet": "#555e68",
-    "rule": "#d7dbe0",
-    "wrong": "#c2410c",
-    "s0": "#0b62b0",
-    "s1": "#b8480a",
-    "s2": "#007a5c",
-    "s3": "#9b3f86",
-    "s4": "#7d6200",
-    "s5": "#4f5fb0",
-    "s6": "#5f6770",
-}
-CONFIG = {
-    "aria": False,  # the picture has one label
-    "background": None,
-    "font": FONT,
-    "view": {"stroke": None},
-    "axis": {
-        "labelColor": "var(--quiet)",
-        "titleColor": "var(--quiet)",
-        "titleFontWeight": "normal",
-        "labelFontSize": 12,
-        "titleFontSize": 12,
-        "gridColor": "var(--rule)",
-        "domainColor": "var(--rule)",
-        "tickColor": "var(--rule)",
-        "labelFlush": False,
-    },
-    "legend": {"labelColor": "var(--ink)", "labelFontSize": 12, "symbolStrokeWidth": 2},
-    "text": {"color": "var(--ink)", "fontSize": 11.5},
-    "header": {"labelColor": "var(--ink)"},
-}
+TEMPLATES = Path(__file__).with_name("templates")
+# Of Vega-Lite. A picture has one label (aria); the fonts are of equal widths: vl-convert lays text out by the first.
+CONFIG = json.loads((TEMPLATES / "charts.json").read_text("utf-8"))
+# The colours of `charts`, CSS variables of the page, are outside a page those of its light scheme, which comes first.
+LIGHT = dict(re.findall(r"--(\w+): (#\w+);", (TEMPLATES / "report.css").read_text("utf-8").partition("@media")[0]))
 
 
 def specification(chart: alt.TopLevelMixin) -> dict[str, Any]:
@@ -76,11 +47,7 @@ def write(chart: alt.TopLevelMixin, path: Path) -> None:
             temporary.write_bytes(vl_convert.vegalite_to_png(spec, scale=2))
 
 
-def light(node: Any) -> Any:
+def light(spec: dict[str, Any]) -> dict[str, Any]:
     """Return a specification with the colours of the light scheme instead of CSS variables."""
-    if isinstance(node, dict):
-        return {key: light(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [light(value) for value in node]
-    found = re.fullmatch(r"var\(--(\w+)\)", node) if isinstance(node, str) else None
-    return LIGHT[found[1]] if found else node
+    text = re.sub(r'"var\(--(\w+)\)"', lambda variable: f'"{LIGHT[variable[1]]}"', json.dumps(spec))
+    return json.loads(text)

@@ -1,7 +1,5 @@
 """The tables of all candidates: columns from `catalog`, figures from `candidates.metrics`."""
 
-from typing import Any
-
 from pipeline.core.candidates import Metrics
 from pipeline.reporting import catalog
 from pipeline.reporting.catalog import RESULTS, Place
@@ -22,26 +20,14 @@ def rows(metrics: Metrics, place: Place = RESULTS) -> list[tuple[str, ...]]:
 
     A skipped one has the reason in its second cell, and no figures of ours.
     """
-    return [_row(name, figures, place) for name, figures in metrics.items()]
-
-
-def _row(name: str, figures: dict[str, Any], place: Place) -> tuple[str, ...]:
-    known = figures | ({"notebook": {"accuracy": NOTEBOOK[name]}} if name in NOTEBOOK else {})
-    cells = [metric.cell(known) for metric in catalog.shown(place)]
-    if "skipped" in figures:
-        cells[0] = f"skipped: {figures['skipped']}"
-    return (name, *cells)
-
-
-def comparison(metrics: Metrics) -> list[dict[str, Any]]:
-    """Return test accuracy with its interval, and costs, of each candidate that has figures."""
-    return [
-        {"candidate": name}
-        | {key: figures["test"][key] for key in ("accuracy", "accuracy_low", "accuracy_high")}
-        | {key: figures["cost"][key] for key in ("seconds_per_1000_images", "size_mb", "train_seconds")}
-        for name, figures in metrics.items()
-        if "skipped" not in figures
-    ]
+    found = []
+    for name, figures in metrics.items():
+        known = figures | {"notebook": {"accuracy": NOTEBOOK[name]} if name in NOTEBOOK else {}}
+        cells = [metric.cell(known) for metric in catalog.shown(place)]
+        if "skipped" in figures:
+            cells[0] = f"skipped: {figures['skipped']}"
+        found.append((name, *cells))
+    return found
 
 
 def markdown(metrics: Metrics) -> str:

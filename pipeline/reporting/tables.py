@@ -3,15 +3,34 @@
 import pandas as pd
 
 from pipeline.core import candidates, paths
+from pipeline.core.files import read_json
 from pipeline.reporting import results
 
+SCORES = ("accuracy", "accuracy_low", "accuracy_high")
+COSTS = ("seconds_per_1000_images", "size_mb", "train_seconds")
 AVERAGES = ("accuracy", "macro avg", "weighted avg")  # rows of report.csv that are of no class
 
 
+def read(name: str, table: str) -> pd.DataFrame:
+    """Return reports/NAME/TABLE.csv of a candidate, as stage `evaluate` or `ensemble` wrote it.
+
+    report: class, precision, recall, f1-score, support, recall_low, recall_high; counts: actual, predicted, count;
+    reliability: confidence, accuracy, images; mistakes: image, label, predicted, confidence; of the ensemble also
+    paired: first, second, better, worse, p; helps: class, helped, harmed.
+    """
+    return pd.read_csv(paths.REPORTS / name / f"{table}.csv")
+
+
 def comparison() -> pd.DataFrame:
-    """Return a row a candidate: test accuracy with its interval, costs, and the notebook's accuracy."""
-    rows = results.comparison(candidates.metrics())
-    return pd.DataFrame([row | {"notebook": results.NOTEBOOK.get(row["candidate"])} for row in rows])
+    """Return a row a candidate that was not skipped: candidate, SCORES on the test images, COSTS, the notebook's."""
+    rows = [
+        {"candidate": name}
+        | {key: figures["test"][key] for key in SCORES}
+        | {key: figures["cost"][key] for key in COSTS}
+        | {"notebook": results.NOTEBOOK.get(name)}
+        for name, figures in candidates.scored().items()
+    ]
+    return pd.DataFrame(rows)
 
 
 def curves() -> pd.DataFrame:
@@ -21,64 +40,33 @@ def curves() -> pd.DataFrame:
 
 def history(name: str) -> pd.DataFrame:
     """Return the rows of `curves` of one architecture."""
-    table = pd.read_csv(paths.HISTORY / f"{name}.csv")
-    parts = [
-        pd.DataFrame(
-            {
-                "architecture": name,
-                "epoch": table["epoch"],
-                "images": images,
-                "accuracy": table[f"{prefix}accuracy"],
-                "loss": table[f"{prefix}loss"],
-            }
-        )
-        for images, prefix in (("validation", "val_"), ("training", ""))
-    ]
-    return pd.concat(parts)
-
-
-def counts(name: str) -> pd.DataFrame:
-    """Return the confusion matrix of a candidate: actual, predicted, count."""
-    return pd.read_csv(paths.REPORTS / name / "counts.csv")
-
-
-def reliability(name: str) -> pd.DataFrame:
-    """Return the bins of a candidate's confidences: confidence, accuracy, images."""
-    return pd.read_csv(paths.REPORTS / name / "reliability.csv")
-
-
-def mistakes(name: str) -> pd.DataFrame:
-    """Return the worst mistakes of a candidate: image, predicted, confidence, label."""
-    return pd.read_csv(paths.REPORTS / name / "mistakes.csv")
+    training = pd.read_csv(paths.HISTORY / f"{name}.csv").assign(architecture=name, images="training")
+    validation = training.assign(images="validation", accuracy=training["val_accuracy"], loss=training["val_loss"])
+    return pd.concat([validation, training])[["architecture", "epoch", "images", "accuracy", "loss"]]
 
 
 def per_class(name: str) -> pd.DataFrame:
     """Return the rows of reports/NAME/report.csv that are of classes, not averages."""
-    report = pd.read_csv(paths.REPORTS / name / "report.csv")
+    report = read(name, "report")
     return report[~report["class"].isin(AVERAGES)].reset_index(drop=True)
 
 
 def mistaken() -> pd.DataFrame:
     """Return the share of each class's test images that each candidate has wrong: candidate, class, mistaken."""
-    parts = [
-        pd.DataFrame({"candidate": name, "class": report["class"], "mistaken": 1 - report["recall"]})
-        for name in candidates.trained()
-        if len(report := per_class(name))
-    ]
-    return pd.concat(parts)
+    classes = pd.concat([per_class(name).assign(candidate=name) for name in candidates.trained()])
+    return classes.assign(mistaken=1 - classes["recall"])[["candidate", "class", "mistaken"]]
 
 
-def helps() -> pd.DataFrame:
-    """Return by class the images that only the vote has right, and that only its best member has."""
-    return pd.read_csv(paths.REPORTS / "ensemble/helps.csv")
+def split_sizes() -> dict[str, int]:
+    """Return how many images each split has."""
+    return {
+        split: sum(classes.values()) for split, classes in read_json(paths.REPORTS / "data.json")["classes"].items()
+    }
 
 
 def front(costs: pd.Series, gains: pd.Series) -> list[bool]:
     """Return which points no other one beats in cost or gain and equals or beats in the other."""
-    points = list(zip(costs, gains, strict=True))
     return [
-        not any(
-            (cost <= own_cost and gain >= own_gain and (cost, gain) != (own_cost, own_gain)) for cost, gain in points
-        )
-        for own_cost, own_gain in points
+        not ((costs <= cost) & (gains >= gain) & ((costs < cost) | (gains > gain))).any()
+        for cost, gain in zip(costs, gains, strict=True)
     ]

@@ -14,7 +14,7 @@ SHOWN = 40  # near-duplicates in the picture
 def main() -> None:
     environment.check(store=False)
     names = candidates.trained()
-    confusion = pd.concat([tables.counts(name).assign(candidate=name) for name in names])
+    confusion = pd.concat([tables.read(name, "counts").assign(candidate=name) for name in names])
     plots = {paths.CURVES: tables.curves(), paths.COMPARISON: tables.comparison(), paths.CONFUSION: confusion}
     for path, table in plots.items():
         with replacing(path) as temporary:

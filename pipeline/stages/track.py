@@ -30,9 +30,9 @@ def draw(name: str, folder: Path) -> None:
     """Draw a candidate's pictures out of the tables that stage `evaluate` or `ensemble` wrote, and its history."""
     from pipeline.reporting import charts, montage, render, tables
 
-    render.write(charts.confusion(tables.counts(name), name), folder / "confusion.png")
-    render.write(charts.reliability(tables.reliability(name), name), folder / "reliability.png")
+    render.write(charts.confusion(tables.read(name, "counts"), name), folder / "confusion.png")
+    render.write(charts.reliability(tables.read(name, "reliability"), name), folder / "reliability.png")
     if name != "ensemble":
         for column in ("accuracy", "loss"):
             render.write(charts.curves(tables.history(name), column), folder / f"{column}.png")
-    montage.mistakes(folder / "mistakes.png", splits.images(paths.TEST), tables.mistakes(name))
+    montage.mistakes(folder / "mistakes.png", splits.images(paths.TEST), tables.read(name, "mistakes"))

@@ -35,7 +35,7 @@ def test_the_front_has_what_no_other_beats():
     [
         charts.intervals(COMPARISON),
         charts.against(COMPARISON),
-        charts.tradeoff(COMPARISON, "size_mb", "MB of the model file"),
+        charts.tradeoff(COMPARISON, "size_mb"),
     ],
 )
 def test_a_chart_says_in_its_label_what_it_shows_and_names_are_text(chart):
@@ -68,7 +68,7 @@ def test_a_matrix_without_mistakes_and_a_class_without_images_can_be_drawn():
 def test_no_two_labels_of_an_axis_are_the_same_and_none_is_left_out():
     table = COMPARISON.assign(accuracy=[0.938, 0.9355, 0.9541])
     table = table.assign(accuracy_low=table["accuracy"] - 0.005, accuracy_high=table["accuracy"] + 0.005)
-    for chart in (charts.intervals(table), charts.tradeoff(table, "size_mb", "MB")):
+    for chart in (charts.intervals(table), charts.tradeoff(table, "size_mb")):
         drawn = render.inline(chart)
         labels = re.findall(r">([\d.]+%)</text>", re.sub(r"<text[^>]*bold.*?</text>", "", drawn))
         assert len(labels) >= 4

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.core import paths
 from pipeline.core.errors import UserError
-from pipeline.reporting import results
+from pipeline.core.files import write_json
+from pipeline.reporting import results, tables
 from tests.conftest import ROOT
 from tools import readme
 
@@ -46,12 +48,20 @@ def test_a_skipped_architecture_has_the_reason_and_no_figures():
     assert set(row[3:]) == {""}
 
 
-def test_only_what_has_figures_is_compared():
-    (row,) = results.comparison({"resnet50v2": {"skipped": "no weights"}, "custom_cnn": FIGURES})
+def test_only_what_has_figures_is_compared(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_json(paths.VOTE, {"architectures": ["resnet50v2", "custom_cnn"]})
+    for name in ("resnet50v2", "ensemble"):
+        write_json(paths.METRICS / f"{name}.json", {"skipped": "no weights"})
+    write_json(paths.METRICS / "custom_cnn.json", FIGURES)
+    for stage in ("train", "evaluate"):
+        write_json(paths.RECORDS / stage / "custom_cnn.json", FIGURES["cost"])
+    (row,) = tables.comparison().to_dict("records")
     assert row == {
         "candidate": "custom_cnn",
         **{key: FIGURES["test"][key] for key in ("accuracy", "accuracy_low", "accuracy_high")},
         **{key: FIGURES["cost"][key] for key in ("seconds_per_1000_images", "size_mb", "train_seconds")},
+        "notebook": 0.7247,
     }
 
 
