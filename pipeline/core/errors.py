@@ -28,6 +28,10 @@ class UserError(Exception):
         super().__init__(_one_line(message))
 
 
+# What the user can mend, and what makes its line. A package that calls a library adds the library's exceptions.
+MENDABLE: dict[type[Exception], Callable[[Exception], str]] = {UserError: str}
+
+
 def run(command: Callable[[], None], interrupted: str = "run `dvc repro` to go on") -> None:
     """Run a command and exit: 0, 1 after one line on stderr, or 130 after Ctrl-C, whose line ends with `interrupted`.
 
@@ -41,8 +45,8 @@ def run(command: Callable[[], None], interrupted: str = "run `dvc repro` to go o
     try:
         command()
         gc.freeze()  # or Python would walk through all of TensorFlow once more at its exit, for 1.7 s
-    except UserError as error:
-        _fail(str(error))
+    except tuple(MENDABLE) as error:
+        _fail(next(line(error) for kind, line in MENDABLE.items() if isinstance(error, kind)))
     except OSError as error:
         if error.errno in _STORAGE:
             _fail(f"{error.filename or 'a file'}: {_STORAGE[error.errno]}")
