@@ -152,7 +152,7 @@ def _at_alias(model: str) -> str | None:
 
 
 def _require(model: str, version: str) -> None:
-    known = [str(found.version) for found in versions(model)]
+    known = [str(found.version) for found in MlflowClient().search_model_versions(f"name = '{model}'")]
     if version not in known:
         raise UserError(f"{model} has no version {version}; it has {', '.join(sorted(known, key=int)) or 'none'}")
 

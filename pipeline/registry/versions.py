@@ -41,7 +41,8 @@ def versions(model: str) -> list[ModelVersion]:
 
 def version_of(model: str, model_uri: str) -> ModelVersion | None:
     """Return the version of a logged model; None if it is not registered."""
-    return next((known for known in versions(model) if known.source == model_uri), None)
+    found = MlflowClient().search_model_versions(f"name = '{model}'")
+    return next((known for known in found if known.source == model_uri), None)
 
 
 def resolve(model: str, address: str) -> ModelVersion:
