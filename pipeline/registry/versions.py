@@ -65,7 +65,7 @@ def apply(outcome: dict[str, Any], card: Path) -> str:
     address = logged_models.model_uri(run)
     known = version_of(model, address)
     if known and GATE in known.tags:  # which says that all is there
-        client.delete_model_version_tag(model, known.version, GATE)
+        client.delete_model_version_tag(model, str(known.version), GATE)
     client.log_artifact(run.info.run_id, str(card))
     if "gate" in outcome:
         client.log_text(run.info.run_id, json.dumps(outcome["gate"], indent=2) + "\n", DECISION)
