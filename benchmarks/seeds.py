@@ -9,13 +9,14 @@ pretrained network needs its trunk (`dvc repro trunk@ARCH`), whose cached views 
 import argparse
 
 import mlflow
+from dvc.utils.flatten import flatten
 
 from benchmarks import common, page
 from pipeline.core import errors, params, paths
 from pipeline.core.files import read_json, read_yaml
 from pipeline.data import splits
 from pipeline.evaluation import metrics
-from pipeline.tracking import provenance, store, stream, view
+from pipeline.tracking import provenance, store, stream
 from pipeline.training import methods
 from tools import profiles
 
@@ -55,7 +56,7 @@ def measure(name: str, checked: params.Params) -> dict[str, float]:
     used = methods.prepare(name, checked)
     tags = {"profile": checked.profile, "device": used.name, "precision": used.precision}
     with mlflow.start_run(run_name=f"{name} {checked.profile} {checked.seed}", tags=provenance.git() | tags) as run:
-        mlflow.log_params(view.flatten({"seed": checked.seed} | checked.models[name].model_dump(exclude={"weights"})))
+        mlflow.log_params(flatten({"seed": checked.seed} | checked.models[name].model_dump(exclude={"weights"})))
         trained = methods.train(name, checked, used, lambda row: stream.log_epochs(run.info.run_id, [row]))
         figures = {}
         images, _ = splits.load(paths.TEST)

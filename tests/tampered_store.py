@@ -51,8 +51,8 @@ STORE = {
     ),
     "an entry of the history before the last": (
         lambda: (
-            promotion.promote(MODEL, another_version(), "a test", promotion.history(MODEL)),
-            promotion.promote(MODEL, "1", "a test", promotion.history(MODEL)),
+            promotion.enter(MODEL, "promote", another_version(), "a test", promotion.history(MODEL)),
+            promotion.enter(MODEL, "promote", "1", "a test", promotion.history(MODEL)),
             execute("update params set value = replace(value, 'no champion', 'one champion') where key = '000001'"),
         ),
         "history: entry 1 is not what it was when the next one was written",

@@ -21,7 +21,7 @@ def command(version: str, why: str, as_json: bool) -> None:
     model = connected().registry.model
     from pipeline.registry import promotion
 
-    before = promotion.promote(model, version, why, promotion.history(model))
+    before = promotion.enter(model, "promote", version, why, promotion.history(model))
     if as_json:
         click.echo(json.dumps({"model": model, "champion": version, "before": before}))
     elif before == version:

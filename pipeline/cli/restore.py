@@ -22,10 +22,9 @@ def command(as_json: bool) -> None:
     from pipeline.tracking import store
 
     done = []
-    with store.answering():
-        for line in restore.restore(params, store.open_experiment(params.tracking.experiment)):
-            done.append(line)
-            if not as_json:
-                click.echo(line)
+    for line in restore.restore(params, store.connect(params)):
+        done.append(line)
+        if not as_json:
+            click.echo(line)
     if as_json:
         click.echo(json.dumps(done, indent=2))

@@ -27,6 +27,10 @@ class UserError(Exception):
         super().__init__(_one_line(message))
 
 
+# What the user can mend, and what makes its line. A package that calls a library adds the library's exceptions.
+MENDABLE: dict[type[Exception], Callable[[Exception], str]] = {UserError: str}
+
+
 def run(command: Callable[[], None], interrupted: str = "run `dvc repro` to go on") -> None:
     """Run a command and exit: 0, 1 after one line on stderr, or 130 after Ctrl-C, whose line ends with `interrupted`.
 
@@ -40,8 +44,9 @@ def run(command: Callable[[], None], interrupted: str = "run `dvc repro` to go o
     try:
         command()
         gc.freeze()  # or Python would walk through all of TensorFlow once more at its exit, for 1.7 s
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    except tuple(MENDABLE) as error:
+        message = next(line(error) for kind, line in MENDABLE.items() if isinstance(error, kind))
+        sys.exit(f"error: {_one_line(message)}")
     except OSError as error:
         if error.errno in _STORAGE:
             sys.exit(f"error: {_one_line(str(error.filename or 'a file'))}: {_STORAGE[error.errno]}")

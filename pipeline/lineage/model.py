@@ -11,7 +11,7 @@ from pipeline.core.errors import UserError
 from pipeline.core.files import folder_checksum, read_yaml
 from pipeline.formats import keras_archive
 from pipeline.lineage.link import Broken
-from pipeline.tracking import logged_models, runs
+from pipeline.tracking import logged_models, runs, store
 
 DATA = Path(logged_models.KERAS).parent
 ENVIRONMENT = {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"}
@@ -26,7 +26,7 @@ def verify(run: Run, link: str) -> str:
     except UserError as error:
         raise Broken(f"{link}, logged model", str(error)) from None
     with tempfile.TemporaryDirectory() as temporary:
-        folder = logged_models.fetch(address, Path(temporary))
+        folder = store.fetch(Path(temporary), artifact_uri=logged_models.place(address))
         if not (folder / logged_models.KERAS).is_file():
             raise Broken(f"{link}, logged model", f"{address} has no {logged_models.KERAS}")
         (folder / "registered_model_meta").unlink(missing_ok=True)  # MLflow adds it when it loads a registered model

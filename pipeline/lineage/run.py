@@ -9,7 +9,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from pipeline.core import candidates, paths
+from pipeline.core import paths
 from pipeline.core.files import checksum, read_json
 from pipeline.lineage import model
 from pipeline.lineage.link import Broken, Line
@@ -57,7 +57,7 @@ def is_here(name: str, fingerprint: str) -> bool:
 
 def member_run(name: str) -> Run:
     """Return the run of a candidate that is here. Raises UserError if the store has none, or it was skipped."""
-    return runs.require(paths.stage(name), candidates.facts(name)["fingerprint"])
+    return runs.of(name)
 
 
 def _made(run: Run) -> str:
@@ -110,7 +110,7 @@ def _epochs(run: Run, shown: View, link: str, depth: int) -> Iterator[Line]:
     if not shown.epochs:
         return
     for key in stream.EPOCH:
-        points = store.points(run.info.run_id, key)
+        points = [(point.step, point.value) for point in MlflowClient().get_metric_history(run.info.run_id, key)]
         expected = {int(row["epoch"]): row[key] for row in shown.epochs}
         if len(points) != len(dict(points)):
             raise Broken(f"{link}, metric {key}", "the store has two values of an epoch")

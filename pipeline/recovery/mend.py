@@ -11,7 +11,6 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline.core import files, paths
 from pipeline.core.errors import UserError
-from pipeline.core.files import replacing
 from pipeline.tracking import provenance
 from pipeline.tracking.provenance import LOCK
 
@@ -28,7 +27,7 @@ def lock() -> bool:
         return False
     if not paths.LOCK_KEPT.exists():
         raise UserError(f"{LOCK} is damaged ({fault}): `git checkout {LOCK}` brings it back")
-    with replacing(LOCK) as temporary:
+    with files.replacing(LOCK) as temporary:
         shutil.copyfile(paths.LOCK_KEPT, temporary)
     return True
 
@@ -40,11 +39,8 @@ def _fault() -> str | None:
     content = LOCK.read_bytes()
     if not content.endswith(b"\n"):
         return "it ends within a line"
-    if (
-        paths.LOCK_KEPT.exists()
-        and len(kept := paths.LOCK_KEPT.read_bytes()) > len(content)
-        and kept.startswith(content)
-    ):
+    kept = paths.LOCK_KEPT.read_bytes() if paths.LOCK_KEPT.exists() else content
+    if kept != content and kept.startswith(content):
         return "it ends too early"
     try:
         for stage in provenance.locked().values():

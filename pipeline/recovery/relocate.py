@@ -31,12 +31,10 @@ def relocate(store: Path) -> dict[Path, int]:
             connection.execute("BEGIN IMMEDIATE")
             changed = {old: _replace(connection, old, store) for old in _made_in(connection) if old != store}
             connection.execute("COMMIT")
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         if "locked" in str(error):
             raise UserError(f"{database} is in use: end `make ui` and `dvc repro` first") from None
-        raise _refused(database, error) from None
-    except sqlite3.DatabaseError as error:
-        raise _refused(database, error) from None
+        raise UserError(f"{database} is no store of this workflow: {error}") from None
     return changed
 
 
@@ -61,7 +59,3 @@ def _replace(connection: sqlite3.Connection, old: Path, new: Path) -> int:
                 (now, len(was) + 1, was, len(was) + 1, f"{was}/"),
             ).rowcount
     return changed
-
-
-def _refused(database: Path, error: Exception) -> UserError:
-    return UserError(f"{database} is no store of this workflow: {error}")

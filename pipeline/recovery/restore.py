@@ -7,8 +7,7 @@ from pipeline.core import candidates, paths
 from pipeline.core.files import read_json
 from pipeline.core.schema import Params
 from pipeline.registry import exports, promotion, versions
-from pipeline.reporting import model_card
-from pipeline.tracking import logged_models, runs, store, upload, view
+from pipeline.tracking import logged_models, runs, upload, view
 
 DECISION_KEYS = ("model", "version", "candidate", "description", "tags", "alias", "champion", "gate")
 
@@ -33,27 +32,17 @@ def restore(params: Params, experiment: str) -> Iterator[str]:
 
 
 def _restore_version(decision: dict[str, Any]) -> str:
-    model, name, seen = decision["model"], decision["candidate"], promotion.history(decision["model"])
-    facts = candidates.facts(name)
-    if facts.get("fingerprint") != decision["tags"].get(runs.FINGERPRINT):
-        return (
-            f"registry: {model} version {decision['version']} is of another model than the files: `dvc repro` decides"
-        )
-    run = runs.require(paths.stage(name), facts["fingerprint"])
-    address = logged_models.model_uri(run)
-    known = versions.version_of(model, address)
+    model, name, number, tags = (decision[key] for key in ("model", "candidate", "version", "tags"))
+    if candidates.facts(name).get("fingerprint") != tags.get(runs.FINGERPRINT):
+        return f"registry: {model} version {number} is of another model than the files: `dvc repro` decides"
+    seen = promotion.history(model)
+    known = versions.version_of(model, logged_models.model_uri(runs.of(name)))
     if known and known.current_stage != "None":  # which it is if it was registered, and the process died
         return f"registry: {model} version {known.version} is there"
-    store.log_file(paths.MODEL_CARD, run.info.run_id)
-    store.log_json(versions.DECISION, decision["gate"], run.info.run_id)
-    description = model_card.describe(decision["description"], paths.MODEL_CARD.read_text())
-    version = versions.register(model, address, description, decision["tags"])
-    why = f"restored from files, where it was version {decision['version']}"
-    evidence = decision["tags"].get(versions.EVIDENCE)
-    if decision["alias"] == promotion.CHAMPION:
-        promotion.promote(model, version, why, seen, evidence, "restore")
-    else:
-        promotion.refuse(model, version, why, seen, evidence)
+    version = versions.apply(decision, paths.MODEL_CARD)
+    action = "restore" if decision["alias"] == promotion.CHAMPION else "refuse"
+    why = f"restored from files, where it was version {number}"
+    promotion.enter(model, action, version, why, seen, tags.get(versions.EVIDENCE))
     said = f"registry: {model} version {version} restored as {decision['alias']}"
     if decision["champion"] and promotion.champion(model) is None:
         said += f"; champion {decision['champion']} is of another commit: check that out, and restore there, too"
@@ -61,19 +50,18 @@ def _restore_version(decision: dict[str, Any]) -> str:
 
 
 def _restore_exports(rows: list[dict[str, Any]], edge: dict[str, Any]) -> Iterator[str]:
-    names = {row["candidate"] for row in rows}
-    made = {name: candidates.facts(name).get("fingerprint") for name in names}
+    made = {row["candidate"]: candidates.facts(row["candidate"]).get("fingerprint") for row in rows}
     stale = sorted({row["candidate"] for row in rows if made[row["candidate"]] != row["fingerprint"]})
     if stale:
         yield f"exports: of another model {', '.join(stale)} than the files: `dvc repro` makes them"
         return
     for row in rows:
-        run_id = exports.log(row, exports.parent(row["candidate"]))
+        run_id = exports.log(row, runs.of(row["candidate"]))
         yield f"{row['candidate']}, {row['format']} {row['precision']}: run {run_id}"
     model = edge["model"]
     if edge["version"] is None:
         yield f"registry: {model} got no @{versions.EDGE}: {edge['reason']}"
-    elif versions.EDGE in versions.aliases(model):
+    elif any(versions.EDGE in version.aliases for version in versions.versions(model)):
         yield f"registry: {model} has @{versions.EDGE}"
     else:
         yield f"registry: {model} version {exports.register(edge)} restored as @{versions.EDGE}"

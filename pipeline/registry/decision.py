@@ -10,7 +10,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from pipeline.core import paths
 from pipeline.core.errors import UserError
-from pipeline.core.files import checksum, read_json, replacing
+from pipeline.core.files import checksum, replacing
 from pipeline.core.schema import Params
 from pipeline.data import splits
 from pipeline.registry import gate, journal, promotion, versions
@@ -30,37 +30,34 @@ def challenge(winner: str, figures: dict[str, Any], scores: dict[str, float], pa
     who challenges, by candidate. Raises UserError if a file or the store has something else than was recorded, or if
     someone else has changed the registry meanwhile.
     """
-    model, metric = params.registry.model, params.registry.metric
-    run = runs.require(paths.stage(winner), read_json(paths.candidate(winner) / "model.json")["fingerprint"])
-    address, tags = logged_models.model_uri(run), versions.tags(winner, run, figures, metric)
-    seen, champion = promotion.history(model), promotion.champion(model)
+    model, metric, test = params.registry.model, params.registry.metric, figures["test"]
+    run, tags = runs.of(winner), versions.tags(winner, figures, metric)
+    address, seen, champion = logged_models.model_uri(run), promotion.history(model), promotion.champion(model)
     reigns = champion is not None and champion.source == address
-    if champion is not None and reigns and decided(champion, seen):
-        decision, version = recorded(champion, tags), str(champion.version)
-        write_card(winner, model, decision, promotion.CHAMPION)
+    settled = reigns and decided(champion, seen)
+    if settled:
+        decision = recorded(champion, tags)
+    elif reigns:  # the edge model, say
+        decision = versions.BY_HAND
     else:
-        if reigns:  # the edge model, say
-            decision = dict(versions.BY_HAND)
-        else:
-            decision = compare(contender(winner, run, figures["cost"]), run, champion, len(scores), params)
-        promoted = decision["promote"]
-        alias, act = (promotion.CHAMPION, promotion.promote) if promoted else (promotion.CHALLENGER, promotion.refuse)
-        write_card(winner, model, decision, alias)
-        test = figures["test"]
+        decision = compare(contender(winner, run, figures["cost"]), run, champion, len(scores), params)
+    promoted = reigns or decision["promote"]
+    alias = promotion.CHAMPION if promoted else promotion.CHALLENGER
+    with replacing(paths.MODEL_CARD) as temporary:
+        temporary.write_text(model_card.render(winner, f"models:/{model}@{alias}", decision))
+    if not settled:
         sentence = (
             f"{winner}: best validation {metric} ({scores[winner]:.4f}) of {len(scores)} candidates; "
             f"{'promoted' if promoted else 'refused'}: {decision['reason']}. Test accuracy {test['accuracy']:.4f}, "
             f"95 % interval {test['accuracy_low']:.4f} to {test['accuracy_high']:.4f}, which decided nothing."
         )
         tags |= {versions.EVIDENCE: provenance.digest(decision), versions.GATE: decision["reason"]}
-        versions.reopen(model, address)
-        store.log_file(paths.MODEL_CARD, run.info.run_id)
-        store.log_json(versions.DECISION, decision, run.info.run_id)
-        description = model_card.describe(sentence, paths.MODEL_CARD.read_text())
-        version = versions.register(model, address, description, tags)
-        act(model, version, decision["reason"], seen, tags[versions.EVIDENCE])
-    found = versions.resolve(model, version)
-    return outcome(found, decision) | {"decided_by": f"validation {metric}", "candidates": scores}
+        made = {"model": model, "candidate": winner, "description": sentence, "tags": tags, "gate": decision}
+        version = versions.apply(made, paths.MODEL_CARD)
+        action = "promote" if promoted else "refuse"
+        promotion.enter(model, action, version, decision["reason"], seen, tags[versions.EVIDENCE])
+    found = outcome(versions.version_of(model, address), decision)
+    return found | {"decided_by": f"validation {metric}", "candidates": scores}
 
 
 def contender(name: str, run: Run, cost: dict[str, float]) -> gate.Candidate:
@@ -71,17 +68,11 @@ def contender(name: str, run: Run, cost: dict[str, float]) -> gate.Candidate:
     return gate.Candidate(name, np.load(path), *(cost[key] for key in COSTS))
 
 
-def write_card(name: str, model: str, decision: dict[str, Any], alias: str) -> None:
-    """Write the model card of what will have the alias."""
-    text = model_card.render(name, f"models:/{model}@{alias}", decision)
-    with replacing(paths.MODEL_CARD) as temporary:
-        temporary.write_text(text)
-
-
 def outcome(version: ModelVersion, decision: dict[str, Any]) -> dict[str, Any]:
     """Return what the files are to have of a version and of the history, so that a lost store can be restored."""
     model, champion = version.name, promotion.champion(version.name)
     entries, reigns = promotion.history(model), champion is not None and champion.version == version.version
+    own = (*versions.OWN, versions.EVIDENCE, versions.GATE)
     return {
         "model": model,
         "version": str(version.version),
@@ -92,7 +83,7 @@ def outcome(version: ModelVersion, decision: dict[str, Any]) -> dict[str, Any]:
         "previous": promotion.previous(entries),
         "history": {"entries": len(entries), "sha256": journal.hashes(model)[len(entries)]},
         "description": model_card.verdict(version.description),
-        "tags": versions.own(version.tags),
+        "tags": {key: text for key, text in version.tags.items() if key in own or key.startswith(versions.SCORES)},
         "test": {"challenger": tested(version), "champion": tested(champion)},
         "gate": decision,
     }
@@ -108,8 +99,7 @@ def decided(champion: ModelVersion, seen: list[dict[str, Any]]) -> bool:
 def recorded(champion: ModelVersion, tags: dict[str, str]) -> dict[str, Any]:
     """Return what was decided when the champion was challenger.
 
-    Raises UserError if its run has something else by now, or if the version says of whose model it is something else
-    than `tags`.
+    Raises UserError if its run has another decision by now, or the version other tags OWN than `tags`.
     """
     for key in versions.OWN:
         if champion.tags.get(key) != tags[key]:

@@ -1,51 +1,43 @@
 """Exports in MLflow: a child run for each variant, and the version that has the alias `edge`."""
 
+import platform
 from pathlib import Path
 from typing import Any
 
+import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-from mlflow.utils.time import get_current_time_millis
+from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from pipeline.core import candidates, paths
 from pipeline.core.schema import Params
 from pipeline.registry import versions
-from pipeline.reporting import model_card
-from pipeline.tracking import logged_models, provenance, runs, store
+from pipeline.tracking import logged_models, provenance, runs
 
 STAGE = "export"
 SETTINGS = ("candidate", "format", "precision")
 DIGEST = "row.sha256"  # tag of a child run: of the row that it was made from
 
 
-def parent(name: str) -> Run:
-    """Return the run of a candidate. Raises UserError if the store has none of the model that is here."""
-    return runs.require(paths.stage(name), candidates.facts(name)["fingerprint"])
-
-
 def log(row: dict[str, Any], parent: Run) -> str:
-    """Log a row of paths.EXPORTED in a child run of `parent`, unless there is one; return its id.
-
-    It replaces the one of the same name.
-    """
+    """Return the id of the child run of `parent` that has a row of paths.EXPORTED; a new one replaces its namesake."""
     name, digest = f"export-{row['format']}-{row['precision']}", provenance.digest(row)
-    for known in runs.tagged({MLFLOW_PARENT_RUN_ID: parent.info.run_id, DIGEST: digest}):
-        if known.info.status == runs.FINISHED:
-            return str(known.info.run_id)
-    tags = provenance.git() | {key: row[key] for key in ("role", "fingerprint")}
+    known = runs.tagged({MLFLOW_PARENT_RUN_ID: parent.info.run_id, MLFLOW_RUN_NAME: name})
+    for child in known:
+        if child.data.tags.get(DIGEST) == digest and child.info.status == runs.FINISHED:
+            return str(child.info.run_id)
+    for child in known:
+        MlflowClient().delete_run(child.info.run_id)
+    tags = provenance.git() | {key: row[key] for key in ("role", "fingerprint")} | {"host": platform.node()}
     tags |= {runs.STAGE: STAGE, "shipped": str(row["shipped"]).lower(), DIGEST: digest}
     tags["reasons"] = "; ".join(row["reasons"])[:1000] or "within all limits"
-    with runs.child(parent, name, tags) as run_id:
-        now = get_current_time_millis()
-        MlflowClient().log_batch(
-            run_id,
-            metrics=[Metric(key, value, now, 0) for key, value in figures(row).items()],
-            params=[Param(key, row[key]) for key in SETTINGS],
-        )
+    experiment, above = parent.info.experiment_id, parent.info.run_id
+    with mlflow.start_run(experiment_id=experiment, run_name=name, parent_run_id=above, tags=tags) as run:
+        mlflow.log_metrics(figures(row))
+        mlflow.log_params({key: row[key] for key in SETTINGS})
         if row["file"]:
-            store.log_file(Path(row["file"]), run_id)
-    return run_id
+            mlflow.log_artifact(row["file"])
+    return str(run.info.run_id)
 
 
 def figures(row: dict[str, Any]) -> dict[str, float]:
@@ -76,7 +68,7 @@ def edge(rows: list[dict[str, Any]], metrics: candidates.Metrics, params: Params
         f"{name}: {reason}; shipped as {files}. Test accuracy {test['accuracy']:.4f}, 95 % interval "
         f"{test['accuracy_low']:.4f} to {test['accuracy_high']:.4f}, which decided nothing."
     )
-    tags = versions.tags(name, parent(name), figures, params.registry.metric)
+    tags = versions.tags(name, figures, params.registry.metric)
     made |= {"description": description, "reason": reason, "shipped": files, "tags": tags}
     return made | {"version": register(made)}
 
@@ -84,14 +76,14 @@ def edge(rows: list[dict[str, Any]], metrics: candidates.Metrics, params: Params
 def register(made: dict[str, Any]) -> str:
     """Make the model that paths.EDGE describes the version with the alias `edge`; return its number.
 
-    A new version gets its card as stage `promote` gives one; one that stage has registered has it.
+    A version that stage `promote` has registered keeps its card, description and tags.
     """
-    run = parent(made["candidate"])
-    address, card = logged_models.model_uri(run), card_of(made["candidate"])
+    model = made["model"]
     with versions.alone():
-        known = versions.version_of(made["model"], address)
-        description = made["description"]
+        known = versions.version_of(model, logged_models.model_uri(runs.of(made["candidate"])))
         if known is None or versions.GATE not in known.tags:
-            store.log_file(card, run.info.run_id)
-            description = model_card.describe(description, card.read_text())
-        return versions.edge(made["model"], address, description, made["tags"])
+            version = versions.apply(made, card_of(made["candidate"]))
+        else:
+            version = str(known.version)
+        MlflowClient().set_registered_model_alias(model, versions.EDGE, version)
+    return version

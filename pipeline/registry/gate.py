@@ -3,7 +3,9 @@
 Pure: probabilities and costs in, a decision out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import ge, le
 from typing import Any
 
 import numpy as np
@@ -36,9 +38,9 @@ def decide(
     limit, passed) and `evidence`, which JSON can hold.
     """
     checks = [
-        _at_most("ece", metrics.ece(challenger.probabilities, labels, bins), gate.ece_limit),
-        _at_most("size_mb", challenger.size_mb, gate.size_limit_mb),
-        _at_most("seconds_per_1000_images", challenger.seconds_per_1000_images, gate.latency_limit),
+        _check("ece", metrics.ece(challenger.probabilities, labels, bins), le, gate.ece_limit),
+        _check("size_mb", challenger.size_mb, le, gate.size_limit_mb),
+        _check("seconds_per_1000_images", challenger.seconds_per_1000_images, le, gate.latency_limit),
     ]
     evidence: dict[str, Any] = {"images": len(labels), "challenger": _figures(challenger, labels)}
     if champion:
@@ -46,9 +48,9 @@ def decide(
         evidence |= _compared(challenger.probabilities, champion.probabilities, labels, gate, seed)
         worst = min(evidence["classes"], key=lambda name: evidence["classes"][name]["low"])
         checks += [
-            _at_most("mcnemar_p", evidence["p"], gate.alpha / rivals),
-            _at_least("difference", evidence["difference"], gate.minimum_effect),
-            _at_least(f"difference_{worst}_low", evidence["classes"][worst]["low"], -gate.class_margin),
+            _check("mcnemar_p", evidence["p"], le, gate.alpha / rivals),
+            _check("difference", evidence["difference"], ge, gate.minimum_effect),
+            _check(f"difference_{worst}_low", evidence["classes"][worst]["low"], ge, -gate.class_margin),
         ]
     failed = [check for check in checks if not check["passed"]]
     return {"promote": not failed, "reason": _reason(failed, champion), "checks": checks, "evidence": evidence}
@@ -97,12 +99,8 @@ def _figures(candidate: Candidate, labels: np.ndarray) -> dict:
     return {"name": candidate.name, "accuracy": accuracy} | cost
 
 
-def _at_most(name: str, value: float, limit: float | None) -> dict:
-    return {"check": name, "value": value, "limit": limit, "passed": limit is None or value <= limit}
-
-
-def _at_least(name: str, value: float, limit: float) -> dict:
-    return {"check": name, "value": value, "limit": limit, "passed": value >= limit}
+def _check(name: str, value: float, within: Callable[[float, float], bool], limit: float | None) -> dict:
+    return {"check": name, "value": value, "limit": limit, "passed": limit is None or within(value, limit)}
 
 
 def _reason(failed: list[dict], champion: Candidate | None) -> str:

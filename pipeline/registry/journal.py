@@ -13,11 +13,9 @@ import uuid
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, ViewType
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
 
 from pipeline.core.errors import UserError
 
-LONGEST = 5_000  # characters of an entry; MLflow takes 6,000
 ENTRY = re.compile("[0-9]{6}")  # key of a param
 BEFORE = "before"  # key of an entry: SHA-256 of the one before it; of the first: of nothing
 
@@ -38,12 +36,10 @@ def append(model: str, seen: list[dict], entry: dict) -> None:
         raise Conflict
     before = _hash(texts[-1] if texts else "")
     text = json.dumps(entry | {BEFORE: before, "id": uuid.uuid4().hex})  # two people's entries are never the same
-    if len(text) > LONGEST:
-        raise ValueError(f"an entry of {len(text)} characters: {LONGEST} at most")
     try:
         MlflowClient().log_param(_run(model), f"{len(seen) + 1:06}", text)
     except MlflowException as error:
-        if error.error_code != ErrorCode.Name(INVALID_PARAMETER_VALUE):
+        if error.error_code != "INVALID_PARAMETER_VALUE":
             raise
         raise Conflict from None
 
@@ -96,15 +92,15 @@ def _run(model: str) -> str:
             if client.get_experiment_by_name(name) is None:  # it was not that someone else has made it meanwhile
                 raise
         experiment = client.get_experiment_by_name(name)
-    restore = f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
-    if experiment.lifecycle_stage == LifecycleStage.ACTIVE:
-        restore = "`mlflow runs restore --run-id {}`"
     found = client.search_runs(
         [experiment.experiment_id], run_view_type=ViewType.ALL, order_by=["attributes.start_time"], max_results=1
     )
     if not found:
         raise UserError(f"experiment {name} of the store has lost its run, and with it the history: delete it, too")
-    run_id = found[0].info.run_id
-    if found[0].info.lifecycle_stage != LifecycleStage.ACTIVE:
-        raise UserError(f"the history of {model} was deleted: {restore.format(run_id)} brings it back")
-    return run_id
+    run = found[0].info
+    if run.lifecycle_stage != LifecycleStage.ACTIVE:
+        command = f"runs restore --run-id {run.run_id}"
+        if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
+            command = f"experiments restore --experiment-id {experiment.experiment_id}"
+        raise UserError(f"the history of {model} was deleted: `mlflow {command}` brings it back")
+    return run.run_id

@@ -12,7 +12,7 @@ def main() -> None:
     scores = {name: figures["validation"][metric] for name, figures in metrics.items()}
     winner = candidates.best(metrics, metric)
     store.connect(params)
-    with versions.alone(), store.answering():
+    with versions.alone():
         outcome = decision.challenge(winner, metrics[winner], scores, params)
     write_json(paths.REGISTRY, outcome)
     print(f"{outcome['model']} version {outcome['version']}: {outcome['description']}")

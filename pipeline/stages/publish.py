@@ -4,7 +4,7 @@ from pipeline.core import candidates, environment, paths
 from pipeline.core.files import fresh_folder, read_json, replacing, write_json
 from pipeline.registry import exports, versions
 from pipeline.reporting import model_card
-from pipeline.tracking import logged_models, store
+from pipeline.tracking import logged_models, runs, store
 
 
 def main() -> None:
@@ -13,7 +13,7 @@ def main() -> None:
     rows = read_json(paths.EXPORTED)
     fresh_folder(paths.EXPORT_CARDS)
     for name in dict.fromkeys(row["candidate"] for row in rows):
-        run = exports.parent(name)
+        run = runs.of(name)
         with versions.alone():
             for row in rows:
                 if row["candidate"] == name:

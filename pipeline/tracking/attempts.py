@@ -44,13 +44,8 @@ def attempt(stage: str, device: str = "") -> Iterator[Attempt]:
 
 
 def _last_or_new(stage: str, device: str, folder: Path) -> Attempt:
-    record = folder / "attempt.json"
-    inputs = provenance.digest(provenance.inputs(stage))
-    key = {
-        "inputs": inputs,
-        "recorded": provenance.digest(provenance.locked().get(stage)),
-        "device": device,
-    }
+    record, inputs = folder / "attempt.json", provenance.digest(provenance.inputs(stage))
+    key = {"inputs": inputs, "recorded": provenance.digest(provenance.locked().get(stage)), "device": device}
     last = read_json(record) if record.exists() else {}
     if not key.items() <= last.items():
         for path in folder.iterdir():

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import logging
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -30,7 +29,7 @@ logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
 
 
 def log(run: Run, model: Path, example: np.ndarray) -> LoggedModel:
-    """Return the logged model of a run, made from the Keras file `model` unless the run has one that is whole.
+    """Return the logged model of a run, made from `model`, a file model.keras, unless the run has one that is whole.
 
     `example`: images uint8 (N, 32, 32, 3), the input example. The run's tag FILES has the checksum of its files.
     """
@@ -50,16 +49,11 @@ def log(run: Run, model: Path, example: np.ndarray) -> LoggedModel:
 
 def write(made: LoggedModel, model: Path, example: np.ndarray, folder: Path) -> Path:
     """Write what `mlflow.tensorflow.save_model` would, but with the Keras file as it is, and without TensorFlow."""
-    described = Model(
-        artifact_path=made.artifact_location,
-        run_id=made.source_run_id,
-        model_uuid=made.model_id,
-        model_id=made.model_id,
-    )
+    described = Model(made.artifact_location, made.source_run_id, model_uuid=made.model_id, model_id=made.model_id)
     data = {"data": "data", "code": None}
-    tensorflow = importlib.metadata.version("tensorflow")
-    described.add_flavor("tensorflow", **data, model_type="keras", keras_version=tensorflow, save_format="tf")
-    requirements = [f"{name}=={importlib.metadata.version(name)}" for name in ("mlflow", "tensorflow", "keras")]
+    versions = {name: importlib.metadata.version(name) for name in ("mlflow", "tensorflow", "keras")}
+    keras = {"model_type": "keras", "keras_version": versions["tensorflow"], "save_format": "tf"}
+    described.add_flavor("tensorflow", **data, **keras)
     mlflow.pyfunc.save_model(
         str(folder),
         loader_module="mlflow.tensorflow",
@@ -67,10 +61,8 @@ def write(made: LoggedModel, model: Path, example: np.ndarray, folder: Path) -> 
         mlflow_model=described,
         signature=SIGNATURE,
         input_example=example,
-        pip_requirements=requirements,  # guessing takes 15 s
+        pip_requirements=[f"{name}=={version}" for name, version in versions.items()],  # guessing takes 15 s
     )
-    if model.name != Path(KERAS).name:
-        shutil.move(folder / "data" / model.name, folder / KERAS)
     for name, content in LOADER.items():
         (folder / name).write_text(content)
     described.flavors[mlflow.pyfunc.FLAVOR_NAME] |= data  # MLflow's loader wants the folder, not the file
@@ -80,12 +72,8 @@ def write(made: LoggedModel, model: Path, example: np.ndarray, folder: Path) -> 
 
 def of_run(run: Run) -> LoggedModel | None:
     """Return the logged model of a run, whole or not; None if it has none."""
-    with store.answering():
-        found = mlflow.search_logged_models(
-            experiment_ids=[run.info.experiment_id],
-            filter_string=f"source_run_id = '{run.info.run_id}'",
-            output_format="list",
-        )
+    query = f"source_run_id = '{run.info.run_id}'"
+    found = mlflow.search_logged_models([run.info.experiment_id], query, output_format="list")
     return found[0] if found else None
 
 
@@ -99,48 +87,24 @@ def model_uri(run: Run) -> str:
 
 def place(model_uri: str) -> str:
     """Return where a logged model (models:/m-...) lies."""
-    with store.answering():
-        return str(MlflowClient().get_logged_model(model_uri.removeprefix("models:/")).artifact_location)
+    return str(MlflowClient().get_logged_model(model_uri.removeprefix("models:/")).artifact_location)
 
 
 def served(version: ModelVersion) -> str:
     """Return where that lies which a registered version gives to whoever loads it."""
-    with store.answering():
-        return str(MlflowClient().get_model_version_download_uri(version.name, version.version))
-
-
-def fetch(model_uri: str, folder: Path) -> Path:
-    """The folder of a logged model, with all that MLflow would load, fetched into `folder`.
-
-    Raises UserError if there is none.
-    """
-    return _fetched(place(model_uri), folder)
+    return str(MlflowClient().get_model_version_download_uri(version.name, version.version))
 
 
 def fetch_served(version: ModelVersion, folder: Path) -> Path:
-    """The folder that a registered version gives to whoever loads it, fetched into `folder`.
-
-    Raises UserError if there is none, or no Keras file in it.
-    """
-    address, why = served(version), "it lacks one"
+    """Fetch the folder that `served` names into `folder`. Raises UserError if there is none, or no Keras file in it."""
+    why = "it lacks one"
     try:
-        fetched = _fetched(address, folder)
+        fetched = store.fetch(folder, artifact_uri=served(version))
         if (fetched / KERAS).is_file():
             return fetched
-    except UserError as error:
-        why = str(error)
+    except MlflowException as error:
+        why = store.failed(error)
     name, number = version.name, version.version
     raise UserError(
         f"{name} version {number} gives no Keras file: `pipeline lineage {number}` says what is wrong ({why})"
     )
-
-
-def _fetched(address: str, folder: Path) -> Path:
-    try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(folder)))
-    except OSError as error:
-        if error.errno:  # a full disk, say, which is not the store's
-            raise
-        raise store.failed(error) from error
-    except MlflowException as error:
-        raise store.failed(error) from error

@@ -11,11 +11,8 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.core.errors import UserError
-from pipeline.tracking import runs
+from pipeline.tracking import runs, store
 from pipeline.tracking.attempts import Attempt
 
 # Each metric of an epoch, and its column in the history; SECONDS is not in it, and is only streamed.
@@ -31,13 +28,13 @@ class Stream:
         self._works = True
         os.environ.setdefault(MLFLOW_HTTP_REQUEST_MAX_RETRIES.name, RETRIES)
 
-    def attempt(self, request: Callable[[], None]) -> None:
+    def attempt(self, request: Callable[..., object], *arguments: object) -> None:
         """Make a request of the store, unless one has failed before."""
         if not self._works:
             return
         try:
-            request()
-        except (UserError, MlflowException, SQLAlchemyError, OSError) as error:
+            request(*arguments)
+        except (*store.FAILURES, OSError) as error:
             self._works = False
             os.environ[MLFLOW_HTTP_REQUEST_MAX_RETRIES.name] = "0"  # of what MLflow tries on its own when it ends
             uri = mlflow.get_tracking_uri()
@@ -46,11 +43,11 @@ class Stream:
 
     def epoch(self, row: dict[str, float]) -> None:
         """Show a row of the history, unless the run has it: it was killed and goes on."""
-        self.attempt(lambda: log_epochs(_active(), [row]))
+        self.attempt(lambda: log_epochs(mlflow.active_run().info.run_id, [row]))
 
     def result(self, stage: str, fingerprint: str) -> None:
         """Tag the run with the one before it that has the same model, if there is one: stage `track` shows that one."""
-        self.attempt(lambda: _repeats(stage, fingerprint))
+        self.attempt(_repeats, stage, fingerprint)
 
 
 @contextlib.contextmanager
@@ -60,15 +57,14 @@ def stream(name: str, tags: dict[str, str], params: dict[str, str], current: Att
     The run ends FINISHED, FAILED after an error, or KILLED after Ctrl-C or SIGTERM.
     """
     shown = Stream()
-    shown.attempt(lambda: _begin(name, tags, params, current))
+    shown.attempt(_begin, name, tags, params, current)
     try:
         yield shown
     except BaseException as error:
-        status = runs.KILLED if isinstance(error, KeyboardInterrupt) else runs.FAILED
-        reason = f"{type(error).__name__}: {error}"[:250]
-        shown.attempt(lambda: _end(status, reason))
+        shown.attempt(mlflow.set_tag, runs.ENDED, f"{type(error).__name__}: {error}"[:250])
+        shown.attempt(mlflow.end_run, runs.KILLED if isinstance(error, KeyboardInterrupt) else runs.FAILED)
         raise
-    shown.attempt(lambda: _end(runs.FINISHED, None))
+    shown.attempt(mlflow.end_run, runs.FINISHED)
 
 
 def log_epochs(run_id: str, rows: list[dict[str, float]]) -> None:
@@ -77,19 +73,18 @@ def log_epochs(run_id: str, rows: list[dict[str, float]]) -> None:
     missing = []
     for key in (*EPOCH, SECONDS):
         known = {point.step for point in client.get_metric_history(run_id, key)}
-        missing += [
-            Metric(key, float(row[key]), now, int(row["epoch"]))
-            for row in rows
-            if key in row and int(row["epoch"]) not in known
-        ]
-    if missing:
-        client.log_batch(run_id, metrics=missing)
+        fresh = [row for row in rows if key in row and int(row["epoch"]) not in known]
+        missing += [Metric(key, float(row[key]), now, int(row["epoch"])) for row in fresh]
+    client.log_batch(run_id, metrics=missing)
 
 
 def _begin(name: str, tags: dict[str, str], params: dict[str, str], current: Attempt) -> None:
-    known = next(iter(runs.tagged({runs.ATTEMPT: current.id})), None)
-    _give_up(current.superseded)
+    for given_up in runs.tagged({runs.ATTEMPT: current.superseded}) if current.superseded else []:
+        if given_up.info.status == runs.RUNNING:
+            MlflowClient().set_tag(given_up.info.run_id, runs.ENDED, "killed, and superseded after a change")
+            MlflowClient().set_terminated(given_up.info.run_id, runs.KILLED)
     tags = {"host": platform.node(), runs.INPUTS: current.inputs, runs.ATTEMPT: current.id} | tags
+    known = next(iter(runs.tagged({runs.ATTEMPT: current.id})), None)
     if known is None:
         mlflow.start_run(run_name=name, tags=tags, log_system_metrics=True)
         mlflow.log_params(params)
@@ -101,25 +96,6 @@ def _begin(name: str, tags: dict[str, str], params: dict[str, str], current: Att
         mlflow.delete_tag(runs.ENDED)
 
 
-def _give_up(superseded: str | None) -> None:
-    """Close the run of an attempt that was killed, and that nobody resumes."""
-    for run in runs.tagged({runs.ATTEMPT: superseded}) if superseded else []:
-        if run.info.status == runs.RUNNING:
-            MlflowClient().set_tag(run.info.run_id, runs.ENDED, "killed, and superseded after a change")
-            MlflowClient().set_terminated(run.info.run_id, runs.KILLED)
-
-
 def _repeats(stage: str, fingerprint: str) -> None:
-    known = runs.complete(stage, fingerprint)
-    if known is not None:
+    if known := runs.complete(stage, fingerprint):
         mlflow.set_tag("repeats", known.info.run_id)
-
-
-def _end(status: str, reason: str | None) -> None:
-    if reason:
-        mlflow.set_tag(runs.ENDED, reason)
-    mlflow.end_run(status)
-
-
-def _active() -> str:
-    return str(mlflow.active_run().info.run_id)  # which `_begin` has begun

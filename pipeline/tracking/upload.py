@@ -6,14 +6,14 @@ import tempfile
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from mlflow.utils.time import get_current_time_millis
 
 from pipeline.core import paths
 from pipeline.core.files import read_json
 from pipeline.data import splits
-from pipeline.tracking import logged_models, provenance, runs, store
+from pipeline.tracking import logged_models, provenance, runs
 from pipeline.tracking.stream import log_epochs
 from pipeline.tracking.view import View
 
@@ -25,47 +25,26 @@ EXAMPLE = 2  # images
 def upload(view: View, experiment: str, force: bool = False) -> Run:
     """Return the run of a candidate, after it has all that the view has; doing it again adds nothing.
 
-    It is the run that has this model, else the one that training streamed its epochs to, else one that was begun here
-    and cut off, else a new one in the `experiment` of that id. `force`:
-    artifacts are logged again also if the run says that it has them. Raises UserError if the store fails.
+    `experiment`: id of the one in which a new run is made. `force`: artifacts are logged again also if the run says
+    that it has them.
     """
-    with store.answering():
-        run = runs.complete(view.stage, view.fingerprint) or _streamed(view) or _begun(view) or _new(view, experiment)
-        _log(run, view, force)
-        return MlflowClient().get_run(run.info.run_id)
-
-
-def _streamed(view: View) -> Run | None:
-    """Return the run that the training of this workspace has streamed to; None if there is none."""
-    attempt = paths.CHECKPOINTS / view.stage / "attempt.json"
-    if not attempt.exists() or (last := read_json(attempt, "id", "inputs"))["inputs"] != view.inputs:
-        return None
-    return next(iter(runs.tagged({runs.ATTEMPT: last["id"]})), None)
-
-
-def _begun(view: View) -> Run | None:
-    """Return a run that was made from the same files, and lacks something still; None if there is none."""
-    found = runs.tagged(BEGUN | {runs.STAGE: view.stage, runs.INPUTS: view.inputs})
-    return next((run for run in found if runs.FINGERPRINT not in run.data.tags), None)
-
-
-def _new(view: View, experiment: str) -> Run:
-    tags = {"host": platform.node(), runs.STAGE: view.stage, runs.INPUTS: view.inputs} | BEGUN
-    return MlflowClient().create_run(experiment, view.started, tags, view.name)
-
-
-def _log(run: Run, view: View, force: bool) -> None:
-    client, run_id, data = MlflowClient(), run.info.run_id, run.data
-    tags = view.tags if runs.INPUTS in data.tags else view.tags | {runs.INPUTS: view.inputs}
+    client, run = MlflowClient(), _known(view)
+    if run is None:
+        tags = {"host": platform.node(), runs.STAGE: view.stage, runs.INPUTS: view.inputs} | BEGUN
+        run = client.create_run(experiment, view.started, tags, view.name)
+    run_id, data = run.info.run_id, run.data
     now = get_current_time_millis()
     metrics = [Metric(key, value, now, 0) for key, value in view.metrics.items() if data.metrics.get(key) != value]
     params = [Param(key, value) for key, value in view.params.items() if key not in data.params]
-    client.log_batch(run_id, metrics=metrics, params=params)
-    for key, value in tags.items():
-        if data.tags.get(key) != value:
-            client.set_tag(run_id, key, value)
+    shown = view.tags if runs.INPUTS in data.tags else view.tags | {runs.INPUTS: view.inputs}
+    others = [RunTag(key, value) for key, value in shown.items() if data.tags.get(key) != value]
+    client.log_batch(run_id, metrics, params, others)
     log_epochs(run_id, view.epochs)
-    _log_datasets(run, view)
+    seen = {used.dataset.name for used in run.inputs.dataset_inputs}
+    for dataset, role in view.datasets():
+        if dataset.name not in seen:
+            used = DatasetInput(dataset._to_mlflow_entity(), [InputTag(MLFLOW_DATASET_CONTEXT, role)])
+            client.log_inputs(run_id, [used])
     digest = provenance.digest({name: hashlib.sha256(content).hexdigest() for name, content in view.artifacts.items()})
     if force or data.tags.get(ARTIFACTS) != digest:
         with tempfile.TemporaryDirectory() as folder:
@@ -79,14 +58,16 @@ def _log(run: Run, view: View, force: bool) -> None:
     if run.info.status != runs.FINISHED:
         client.set_terminated(run_id)
     client.set_tag(run_id, runs.FINGERPRINT, view.fingerprint)  # last: it says that all is there
+    return client.get_run(run_id)
 
 
-def _log_datasets(run: Run, view: View) -> None:
-    known = {seen.dataset.name for seen in run.inputs.dataset_inputs}
-    missing = [
-        DatasetInput(dataset._to_mlflow_entity(), [InputTag(MLFLOW_DATASET_CONTEXT, role)])
-        for dataset, role in view.datasets()
-        if dataset.name not in known
-    ]
-    if missing:
-        MlflowClient().log_inputs(run.info.run_id, missing)
+def _known(view: View) -> Run | None:
+    """Return the run that has this model, else the one that training streamed to, else one begun here and cut off."""
+    if complete := runs.complete(view.stage, view.fingerprint):
+        return complete
+    attempt = paths.CHECKPOINTS / view.stage / "attempt.json"
+    last = read_json(attempt, "id", "inputs") if attempt.exists() else {}
+    if last.get("inputs") == view.inputs and (streamed := runs.tagged({runs.ATTEMPT: last["id"]})):
+        return streamed[0]
+    begun = runs.tagged(BEGUN | {runs.STAGE: view.stage, runs.INPUTS: view.inputs})
+    return next((run for run in begun if runs.FINGERPRINT not in run.data.tags), None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dvc.utils.flatten import flatten
 from mlflow.data.http_dataset_source import HTTPDatasetSource
 from mlflow.data.numpy_dataset import NumpyDataset, from_numpy
 
@@ -70,13 +71,10 @@ def of(name: str) -> View:
         fingerprint=facts["fingerprint"],
         inputs=provenance.digest(made_of),
         started=int(datetime.datetime.fromisoformat(record["started"]).timestamp() * 1000),
-        tags={
-            runs.STAGE: stage,
-            VALIDATION: checksum(folder / "validation.npy"),
-            **{key: str(record[key]) for key in RECORDED if key in record},
-        },
+        tags={runs.STAGE: stage, VALIDATION: checksum(folder / "validation.npy")}
+        | {key: str(record[key]) for key in RECORDED if key in record},
         params=params(name, made_of, facts),
-        metrics=_metrics(read_json(paths.METRICS / f"{name}.json")) | _numbers(evaluated) | _numbers(trained),
+        metrics=_metrics(read_json(paths.METRICS / f"{name}.json"), evaluated | trained),
         epochs=[] if name == "ensemble" else epochs(paths.HISTORY / f"{name}.csv"),
         artifacts=_artifacts(name, made_of),
         model=folder / "model.keras",
@@ -87,21 +85,9 @@ def params(name: str, made_of: provenance.Inputs, facts: dict[str, Any]) -> dict
     """Return the params of a run: those of its stage and of the split, flattened, without `models.NAME.`."""
     split = provenance.recorded("prepare") or {"params": {}}
     values = flatten(split["params"] | made_of["params"])
-    values |= (
-        {f"ensemble.weight.{member}": str(weight) for member, weight in facts.get("weights", {}).items()}
-        if name == "ensemble"
-        else {}
-    )
-    return {key.removeprefix(f"models.{name}."): value for key, value in values.items()}
-
-
-def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return {"a.b": "1"} for {"a": {"b": 1}}."""
-    flat: dict[str, str] = {}
-    for key, value in nested.items():
-        name = f"{prefix}{key}"
-        flat |= flatten(value, f"{name}.") if isinstance(value, dict) else {name: str(value)}
-    return flat
+    if name == "ensemble":
+        values |= {f"ensemble.weight.{member}": weight for member, weight in facts["weights"].items()}
+    return {key.removeprefix(f"models.{name}."): str(value) for key, value in values.items()}
 
 
 def epochs(history: Path) -> list[dict[str, float]]:
@@ -113,15 +99,11 @@ def epochs(history: Path) -> list[dict[str, float]]:
         raise UserError(f"{history} is damaged ({error}): `git checkout {history}` brings it back") from None
 
 
-def _metrics(scores: dict[str, Any]) -> dict[str, float]:
+def _metrics(scores: dict[str, Any], record: dict[str, Any]) -> dict[str, float]:
     found = {f"{split}_{key}": value for split in SPLITS for key, value in scores[split].items()}
     if "against_best_member" in scores:
         found["test_p_against_best_member"] = scores["against_best_member"]["p"]
-    return found | scores["cost"]
-
-
-def _numbers(record: dict[str, Any]) -> dict[str, float]:
-    return {key: value for key, value in record.items() if isinstance(value, int | float)}
+    return found | scores["cost"] | {key: value for key, value in record.items() if isinstance(value, int | float)}
 
 
 def _artifacts(name: str, made_of: provenance.Inputs) -> dict[str, bytes]:

@@ -101,6 +101,21 @@ def test_the_same_row_again_adds_nothing_and_another_replaces_the_child_and_no_o
     assert len(children(parents["mobilenetv2"])) == 1
 
 
+def test_a_child_replaces_the_one_of_its_name_and_fails_with_what_cannot_be_logged(parents):
+    parent = parents["custom_cnn"]
+    whole, another = exports.log(row(True), parent), row(True) | {"agreement": 0.6}
+    Path(another["file"]).unlink()
+    with pytest.raises(OSError):
+        exports.log(another, parent)
+    (failed,) = children(parent)
+    assert (failed.info.status, failed.data.metrics["agreement"]) == ("FAILED", 0.6)
+    assert MlflowClient().get_run(whole).info.lifecycle_stage == "deleted"
+    Path(another["file"]).touch()
+    assert exports.log(another, parent) != failed.info.run_id
+    (child,) = children(parent)
+    assert child.info.status == "FINISHED"
+
+
 @pytest.mark.fault("three experiments that export the same model at once")
 def test_of_several_who_tell_of_the_same_model_at_once_the_last_ones_run_stays(parents):
     parent = parents["custom_cnn"]
@@ -149,7 +164,7 @@ def champion(candidates) -> str:
     """custom_cnn, registered and promoted as stage `promote` does."""
     address = logged_models.model_uri(candidates["custom_cnn"])
     version = versions.register(MODEL, address, "the best", {"candidate": "custom_cnn", versions.GATE: "better"})
-    promotion.promote(MODEL, version, "better", promotion.history(MODEL))
+    promotion.enter(MODEL, "promote", version, "better", promotion.history(MODEL))
     return version
 
 
@@ -170,16 +185,16 @@ def test_the_edge_model_is_a_version_with_an_alias_and_champion_and_history_stay
 @pytest.mark.usefixtures("candidates")
 def test_promotions_leave_the_edge_alias_where_it_is(champion):
     name_edge(True)
-    promotion.promote(MODEL, "2", "by hand", promotion.history(MODEL))
+    promotion.enter(MODEL, "promote", "2", "by hand", promotion.history(MODEL))
     assert marks()[1] == {"champion": "2", "edge": "2"}
-    promotion.refuse(MODEL, "1", "a tie", promotion.history(MODEL))
+    promotion.enter(MODEL, "refuse", "1", "a tie", promotion.history(MODEL))
     promotion.rollback(MODEL, champion, "worse in use")
     assert marks() == ({"1": "Production", "2": "Archived"}, {"champion": "1", "edge": "2"})
 
 
 def test_a_version_that_was_decided_on_keeps_its_description_and_tags(candidates, champion):
-    address = logged_models.model_uri(candidates["custom_cnn"])
-    assert versions.edge(MODEL, address, "the smallest", {"candidate": "another"}) == champion
+    made = {"model": MODEL, "candidate": "custom_cnn", "description": "the smallest", "tags": {"candidate": "another"}}
+    assert exports.register(made) == champion
     version = versions.resolve(MODEL, "@edge")
     assert (version.description, version.tags["candidate"]) == ("the best", "custom_cnn")
 

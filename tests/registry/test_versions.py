@@ -31,7 +31,7 @@ def three() -> list[str]:
 
 
 def promote(version: str) -> str | None:
-    return promotion.promote(MODEL, version, "a test", promotion.history(MODEL))
+    return promotion.enter(MODEL, "promote", version, "a test", promotion.history(MODEL))
 
 
 def state() -> tuple[dict[str, str], dict[str, str]]:
@@ -88,26 +88,26 @@ def test_a_version_that_reigned_twice_is_rolled_back_to_twice(three):
 
 
 def test_a_long_reason_in_any_script_is_cut(three):
-    promotion.promote(MODEL, "1", "\N{SQUARED CJK UNIFIED IDEOGRAPH-7981}" * 5000, [])
+    promotion.enter(MODEL, "promote", "1", "\N{SQUARED CJK UNIFIED IDEOGRAPH-7981}" * 5000, [])
     (entry,) = promotion.history(MODEL)
     assert 100 < len(entry["why"]) < 1000
 
 
 def test_doing_it_again_changes_nothing_and_is_not_told_twice(three):
     promote("1")
-    promotion.refuse(MODEL, "2", "a tie", promotion.history(MODEL))
+    promotion.enter(MODEL, "refuse", "2", "a tie", promotion.history(MODEL))
     before = promotion.history(MODEL)
     assert promote("1") == "1"
-    promotion.refuse(MODEL, "2", "a tie", promotion.history(MODEL))
+    promotion.enter(MODEL, "refuse", "2", "a tie", promotion.history(MODEL))
     promotion.rollback(MODEL, "1", "to the present one")
     assert promotion.history(MODEL) == before
 
 
 def test_a_refused_version_is_challenger_until_something_else_happens(three):
     promote("1")
-    promotion.refuse(MODEL, "2", "a tie", promotion.history(MODEL))
+    promotion.enter(MODEL, "refuse", "2", "a tie", promotion.history(MODEL))
     assert state() == ({"1": "Production", "2": "Staging", "3": "None"}, {"champion": "1", "challenger": "2"})
-    promotion.refuse(MODEL, "3", "a tie", promotion.history(MODEL))
+    promotion.enter(MODEL, "refuse", "3", "a tie", promotion.history(MODEL))
     assert state() == ({"1": "Production", "2": "Archived", "3": "Staging"}, {"champion": "1", "challenger": "3"})
     promote("3")
     assert state() == ({"1": "Archived", "2": "Archived", "3": "Production"}, {"champion": "3"})
@@ -133,7 +133,7 @@ def test_who_decided_by_an_older_history_is_told(three):
     seen = promotion.history(MODEL)
     promote("1")
     with pytest.raises(UserError, match=r"changed cifar10-classifier meanwhile \(promote of version 1\)"):
-        promotion.promote(MODEL, "2", "too late", seen)
+        promotion.enter(MODEL, "promote", "2", "too late", seen)
     assert state()[1] == {"champion": "1"}
 
 
@@ -173,7 +173,7 @@ def test_a_first_entry_that_was_written_otherwise_is_found(three, monkeypatch):
 def test_of_several_who_promote_at_once_one_wins_and_the_others_are_told(three):
     code = CONNECT + (
         f"seen = promotion.history({MODEL!r})\nprint('ready', flush=True), input()\n"
-        "errors.run(lambda: promotion.promote({model!r}, '{version}', 'a race', seen))"
+        "errors.run(lambda: promotion.enter({model!r}, 'promote', '{version}', 'a race', seen))"
     )
     racers = [
         subprocess.Popen(
@@ -212,7 +212,7 @@ def test_what_a_crash_left_undone_is_done_by_the_next_who_looks(step, three):
         "import os, signal\nfrom mlflow import MlflowClient\n"
         f"seen = promotion.history({MODEL!r})\npromotion._require = lambda *arguments: None\n"
         f"MlflowClient.{step} = lambda *arguments, **more: os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"promotion.promote({MODEL!r}, '2', 'a crash', seen)"
+        f"promotion.enter({MODEL!r}, 'promote', '2', 'a crash', seen)"
     )
     result = subprocess.run(script(code), env=ENVIRONMENT, capture_output=True)
     assert result.returncode == -signal.SIGKILL

@@ -4,7 +4,9 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
+from pipeline.core import paths
 from pipeline.core.errors import UserError
+from pipeline.core.files import write_json
 from pipeline.tracking import runs
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -17,6 +19,12 @@ def experiment(checked) -> str:
     return mlflow.get_experiment_by_name(checked.tracking.experiment).experiment_id
 
 
+def describe() -> None:
+    """Write what stage `train` says of the model that is here."""
+    facts = {"status": "trained", "fingerprint": FINGERPRINT}
+    write_json(paths.candidate("custom_cnn") / "model.json", facts)
+
+
 def test_a_complete_run_is_found_by_its_stage_and_model_whatever_its_experiment(experiment):
     client = MlflowClient()
     tags = {runs.STAGE: STAGE, runs.FINGERPRINT: FINGERPRINT}
@@ -24,7 +32,8 @@ def test_a_complete_run_is_found_by_its_stage_and_model_whatever_its_experiment(
     client.create_run(experiment, 2, tags)
     newest = client.create_run(client.create_experiment("another"), 3, tags)
     assert runs.complete(STAGE, FINGERPRINT).info.run_id == newest.info.run_id
-    assert runs.require(STAGE, FINGERPRINT).info.run_id == newest.info.run_id
+    describe()
+    assert runs.of("custom_cnn").info.run_id == newest.info.run_id
     assert runs.complete("ensemble", FINGERPRINT) is None
     client.delete_run(newest.info.run_id)
     assert runs.complete(STAGE, FINGERPRINT).info.start_time == 2
@@ -32,20 +41,6 @@ def test_a_complete_run_is_found_by_its_stage_and_model_whatever_its_experiment(
 
 def test_a_model_that_the_store_has_no_run_of_is_a_users_error():
     assert runs.get("0" * 32) is None
+    describe()
     with pytest.raises(UserError, match=r"has no run of train@custom_cnn with the model that is here: `pipeline rest"):
-        runs.require(STAGE, FINGERPRINT)
-
-
-def test_a_child_replaces_the_one_of_its_name_and_fails_with_its_block(experiment):
-    client = MlflowClient()
-    parent = client.create_run(experiment)
-    with runs.child(parent, "export", {"a": "1"}) as first:
-        pass
-    with runs.child(parent, "another", {}):
-        pass
-    with pytest.raises(OSError), runs.child(parent, "export", {"a": "2"}) as second:
-        raise OSError
-    assert client.get_run(first).info.lifecycle_stage == "deleted"
-    assert (client.get_run(second).info.status, client.get_run(second).data.tags["a"]) == ("FAILED", "2")
-    below = runs.tagged({"mlflow.parentRunId": parent.info.run_id})
-    assert {run.info.run_name for run in below} == {"export", "another"}
+        runs.of("custom_cnn")

@@ -1,6 +1,9 @@
 """The MLflow store: where it lies, and what is wrong with it in one line."""
 
+import os
 import socket
+import subprocess
+import sys
 
 import mlflow
 import pytest
@@ -54,3 +57,32 @@ def test_an_address_that_mlflow_cannot_open_stops_a_stage_before_any_work(addres
     result = run_stage("prepare", MLFLOW_TRACKING_URI=address)
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert result.stderr.startswith(f"error: MLFLOW_TRACKING_URI: {address} is no MLflow store")
+
+
+REQUESTS = (
+    "runs.get('0' * 32)",
+    "runs.tagged({'a': 'b'})",
+    "store.artifact('0' * 32, 'a.txt', pathlib.Path())",
+    "promotion.history('cifar10-classifier')",
+    "versions.resolve('cifar10-classifier', '@champion')",
+)
+FAILING = """
+import contextlib, pathlib, mlflow
+from pipeline.core import errors
+from pipeline.registry import promotion, versions
+from pipeline.tracking import runs, store
+mlflow.set_tracking_uri("http://127.0.0.1:9")
+"""
+
+
+@pytest.mark.fault("a store that fails, whatever it is asked")
+def test_a_store_that_fails_is_a_line_wherever_it_does(record_property):
+    code = FAILING + "\n".join(
+        f"with contextlib.suppress(SystemExit): errors.run(lambda: {asked}), print('no error')" for asked in REQUESTS
+    )
+    variables = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    ended = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True)
+    lines = ended.stderr.splitlines()
+    assert (len(lines), ended.stdout) == (len(REQUESTS), ""), ended.stderr
+    assert all(line.startswith("error: the MLflow store http://127.0.0.1:9 failed: ") for line in lines)
+    record_property("seen", lines[0])
