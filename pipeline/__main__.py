@@ -21,28 +21,25 @@ class Commands(click.Group):
         return importlib.import_module(f"{cli.__name__}.{name}").command if name in self.commands else None
 
 
-EXIT = """
-\b
-Exit status:
-  0    all was done
-  1    an error, which a line on stderr names; what was verified does not hold
-  2    wrong usage
-  3    predict: some files could not be read, the others were done
-  130  interrupted by Ctrl-C or SIGTERM
-"""
-EXAMPLES = """
-\b
-Examples:
-  pipeline predict photos
-  pipeline history --json
-  pipeline lineage @champion
-"""
-
-
-@click.command(cls=Commands, name="pipeline", commands=MODULES, epilog=EXAMPLES + EXIT)
+@click.command(cls=Commands, name="pipeline", commands=MODULES)
 @click.version_option(package_name="cifar10-mlops", message="%(prog)s %(version)s")
 def main() -> None:
-    """Use and look after what `dvc repro` made. Run it from the repository's root."""
+    """Use and look after what `dvc repro` made. Run it from the repository's root.
+
+    \b
+    Examples:
+      pipeline predict photos
+      pipeline history --json
+      pipeline lineage @champion
+
+    \b
+    Exit status:
+      0    all was done
+      1    an error, which a line on stderr names; what was verified does not hold
+      2    wrong usage
+      3    predict: some files could not be read, the others were done
+      130  interrupted by Ctrl-C or SIGTERM
+    """
 
 
 def entry() -> None:

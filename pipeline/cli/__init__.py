@@ -46,12 +46,11 @@ def connected() -> "Params":
     return params
 
 
-def completing(*words: str) -> Callable[..., list[CompletionItem]]:
+def completing(*words: str) -> Callable[..., list[Any]]:
     """Completes an argument or option by one of the words, or by a file's name if none begins like that."""
 
-    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        found = [CompletionItem(word) for word in words if word.startswith(incomplete)]
-        return found or [CompletionItem(incomplete, type="file")]
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+        return [word for word in words if word.startswith(incomplete)] or [CompletionItem(incomplete, type="file")]
 
     return complete
 

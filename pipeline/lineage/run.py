@@ -38,7 +38,9 @@ def verify(run: Run, depth: int = 0) -> Iterator[Line]:
             raise Broken(f"{link}, tag fingerprint", f"it is not that of run {above}")
         yield from verify(parent, depth)
         return
-    yield Line(depth, f"{link}: {run.info.run_name}, {_made(run)}")
+    changed = ", with changes that were not committed" if tags.get("git.changed") == "true" else ""
+    device = f", on {tags['device']} in {tags.get('precision')}" if "device" in tags else ""
+    yield Line(depth, f"{link}: {run.info.run_name}, commit {tags.get('git.commit', 'none')[:10]}{changed}{device}")
     yield Line(depth + 1, f"model: {model.verify(run, link)}, fingerprint {tags[runs.FINGERPRINT][:12]}")
     line, recorded = Line(depth + 1, "probabilities: as its tag says"), {PROBABILITIES: tags.get(VALIDATION, "none")}
     yield from compare(line, f"{link}, artifact", logged, recorded, f"tag {VALIDATION}")
@@ -69,14 +71,6 @@ def _artifacts(run: Run) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         fetched = Path(mlflow.artifacts.download_artifacts(run_id=run.info.run_id, dst_path=folder))
         return {file.name: checksum(file) for file in fetched.iterdir() if file.is_file()}
-
-
-def _made(run: Run) -> str:
-    tags = run.data.tags
-    said = [f"commit {tags['git.commit'][:10]}"] if "git.commit" in tags else []
-    said += ["with changes that were not committed"] if tags.get("git.changed") == "true" else []
-    said += [f"on {tags['device']} in {tags.get('precision', '')}"] if "device" in tags else []
-    return ", ".join(said) or "made from files"
 
 
 def _candidate(run: Run, logged: dict[str, str], shown: view.View, link: str, depth: int) -> Iterator[Line]:
