@@ -49,8 +49,9 @@ def verify(run: Run, depth: int = 0) -> Iterator[Line]:
         yield Line(depth + 1, "files: of another model by now, not compared")
         return
     yield from _candidate(run, logged, view.of(name), link, depth + 1)
-    for member in read_json(paths.VOTE)["weights"] if name == "ensemble" else ():
-        yield from verify(member_run(member), depth + 1)
+    if name == "ensemble":
+        for member in read_json(paths.VOTE)["weights"]:
+            yield from verify(member_run(member), depth + 1)
 
 
 def of_files(run: Run) -> str | None:
