@@ -12,52 +12,42 @@ import click
 from pipeline import cli
 from pipeline.core import errors
 
-INTERRUPTED = "run the command again"
+MODULES: dict[str, Any] = dict.fromkeys(module.name for module in pkgutil.iter_modules(cli.__path__))
 
 
 class Commands(click.Group):
     """Finds a command's module by its name, and imports it when it is asked for."""
 
-    def __init__(self, **settings: Any):
-        modules: dict[str, Any] = dict.fromkeys(module.name for module in pkgutil.iter_modules(cli.__path__))
-        super().__init__(commands=modules, **settings)
-
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in self.commands:
-            return None
-        command: click.Command = importlib.import_module(f"{cli.__name__}.{name}").command
-        return command
+        return importlib.import_module(f"{cli.__name__}.{name}").command if name in self.commands else None
 
 
-EXIT = """
-\b
-Exit status:
-  0    all was done
-  1    an error, which a line on stderr names; what was verified does not hold
-  2    wrong usage
-  3    predict: some files could not be read, the others were done
-  130  interrupted by Ctrl-C or SIGTERM
-"""
-EXAMPLES = """
-\b
-Examples:
-  pipeline predict photos
-  pipeline history --json
-  pipeline lineage @champion
-"""
-
-
-@click.command(cls=Commands, name="pipeline", epilog=EXAMPLES + EXIT)
+@click.command(cls=Commands, name="pipeline", commands=MODULES)
 @click.version_option(package_name="cifar10-mlops", message="%(prog)s %(version)s")
 def main() -> None:
-    """Use and look after what `dvc repro` made. Run it from the repository's root."""
+    """Use and look after what `dvc repro` made. Run it from the repository's root.
+
+    \b
+    Examples:
+      pipeline predict photos
+      pipeline history --json
+      pipeline lineage @champion
+
+    \b
+    Exit status:
+      0    all was done
+      1    an error, which a line on stderr names; what was verified does not hold
+      2    wrong usage
+      3    predict: some files could not be read, the others were done
+      130  interrupted by Ctrl-C or SIGTERM
+    """
 
 
 def entry() -> None:
     """The program `pipeline`."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
-    errors.run(_run, interrupted=INTERRUPTED)
+    errors.run(_run, interrupted="run the command again")
 
 
 def _run() -> None:

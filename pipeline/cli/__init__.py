@@ -3,9 +3,10 @@
 A command imports what it needs when it runs: MLflow and TensorFlow take seconds, and `--help` does without.
 """
 
+import json
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 MARKS = ("@champion", "@challenger", "@edge", "Production", "Staging")  # aliases and stages that versions have here
 
 as_json = click.option("--json", "as_json", is_flag=True, help="For a program to read.")
+
+
+def show(as_json: bool, value: object, lines: Iterable[str]) -> None:
+    """Print what a command found: `value` as JSON, iterators in it as arrays; or else the lines, each as it comes."""
+    for text in [json.dumps(value, indent=2, default=list)] if as_json else lines:
+        click.echo(text)
 
 
 def _said(context: click.Context, parameter: click.Parameter, text: str) -> str:
@@ -39,11 +46,17 @@ def connected() -> "Params":
     return params
 
 
-def completing(*words: str) -> Callable[..., list[CompletionItem]]:
+def completing(*words: str) -> Callable[..., list[Any]]:
     """Completes an argument or option by one of the words, or by a file's name if none begins like that."""
 
-    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        found = [CompletionItem(word) for word in words if word.startswith(incomplete)]
-        return found or [CompletionItem(incomplete, type="file")]
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+        return [word for word in words if word.startswith(incomplete)] or [CompletionItem(incomplete, type="file")]
 
     return complete
+
+
+def model_option(default: str, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option that names a model, as argument `address`; `text` is its help."""
+    complete = completing(*MARKS)
+    names = ("--model", "address")
+    return click.option(*names, metavar="MODEL", default=default, show_default=True, help=text, shell_complete=complete)

@@ -1,6 +1,6 @@
 import click
 
-from pipeline.cli import as_json, connected
+from pipeline.cli import as_json, connected, show
 
 
 @click.command
@@ -13,8 +13,6 @@ def command(as_json: bool) -> None:
       pipeline history
       pipeline history --json
     """
-    import json
-
     from tabulate import tabulate
 
     params = connected()
@@ -25,11 +23,6 @@ def command(as_json: bool) -> None:
         {key: entry[key] for key in ("time", "who", "action", "from", "to", "why")}
         for entry in promotion.history(params.registry.model)
     ]
-    if as_json:
-        click.echo(json.dumps(entries, indent=2))
-        return
-    if not entries:
-        click.echo("nothing was promoted yet: `dvc repro` does")
-        return
     rows = [{key: printable(value or "") for key, value in entry.items()} for entry in entries]
-    click.echo(tabulate(rows, headers="keys", disable_numparse=True))
+    table = tabulate(rows, headers="keys", disable_numparse=True)
+    show(as_json, entries, [table or "nothing was promoted yet: `dvc repro` does"])

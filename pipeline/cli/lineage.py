@@ -1,7 +1,7 @@
 import click
 from click.shell_completion import CompletionItem
 
-from pipeline.cli import MARKS, as_json, completing, connected
+from pipeline.cli import MARKS, as_json, completing, connected, show
 
 
 def _subjects(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -29,14 +29,9 @@ def command(subject: str, verbose: bool, as_json: bool) -> None:
       pipeline lineage train@custom_cnn
       pipeline lineage downloads/model.keras --json
     """
-    import json
-
     params = connected()
     from pipeline.lineage import verify
 
     lines = (line for line in verify.trace(subject, params.registry.model) if verbose or not line.detail)
-    if as_json:
-        click.echo(json.dumps([{"depth": line.depth, "link": line.text} for line in lines], indent=2))
-    else:
-        for line in lines:
-            click.echo(f"{'  ' * line.depth}{line.text}")
+    links = ({"depth": line.depth, "link": line.text} for line in lines)
+    show(as_json, links, (f"{'  ' * line.depth}{line.text}" for line in lines))

@@ -1,6 +1,6 @@
 import click
 
-from pipeline.cli import as_json
+from pipeline.cli import as_json, show
 
 
 @click.command
@@ -15,7 +15,6 @@ def command(as_json: bool) -> None:
       pipeline offline
       pipeline offline && CIFAR10_OFFLINE=1 dvc repro
     """
-    import json
     import sys
 
     from pipeline.core import environment
@@ -23,9 +22,7 @@ def command(as_json: bool) -> None:
     from pipeline.data import offline
 
     lines, ready = offline.look(environment.check())
-    if as_json:
-        click.echo(json.dumps({"ready": ready, "needs": dict(line.split(": ", 1) for line in lines)}, indent=2))
-    else:
-        click.echo("\n".join(lines))
-        click.echo(f"{OFFLINE}=1 dvc repro would {'run' if ready else 'stop: something is missing'}")
+    verdict = f"{OFFLINE}=1 dvc repro would {'run' if ready else 'stop: something is missing'}"
+    needs = dict(line.split(": ", 1) for line in lines)
+    show(as_json, {"ready": ready, "needs": needs}, [*lines, verdict])
     sys.exit(not ready)

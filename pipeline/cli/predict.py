@@ -2,23 +2,14 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli import MARKS, completing
+from pipeline.cli import model_option
 
 FORMATS = ("table", "csv", "json")
-SOME_UNREADABLE = 3  # exit status
 
 
 @click.command
 @click.argument("places", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--model",
-    "address",
-    metavar="MODEL",
-    default="@champion",
-    show_default=True,
-    help="A version, alias or stage, or a .keras, .tflite or .onnx file.",
-    shell_complete=completing(*MARKS),
-)
+@model_option("@champion", "A version, alias or stage, or a .keras, .tflite or .onnx file.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="By default that of FILE's suffix, or table.")
 @click.option("--json", "form", flag_value="json", help="For a program to read: --format json.")
 @click.option("--top", default=1, show_default=True, type=click.IntRange(1, 10), help="So many classes a picture.")
@@ -76,4 +67,4 @@ def command(
     unreadable = predict.write(predictions, count, form, top, output)
     if unreadable:
         click.echo(f"{unreadable} of {count} could not be read", err=True)
-        context.exit(SOME_UNREADABLE)
+        context.exit(3)  # as `pipeline --help` says

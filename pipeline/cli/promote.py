@@ -1,6 +1,6 @@
 import click
 
-from pipeline.cli import as_json, connected, why
+from pipeline.cli import as_json, connected, show, why
 
 
 @click.command
@@ -16,15 +16,10 @@ def command(version: str, why: str, as_json: bool) -> None:
     Examples:
       pipeline promote 3 --why "asked for by the customer"
     """
-    import json
-
     model = connected().registry.model
     from pipeline.registry import promotion
 
     before = promotion.enter(model, "promote", version, why, promotion.history(model))
-    if as_json:
-        click.echo(json.dumps({"model": model, "champion": version, "before": before}))
-    elif before == version:
-        click.echo(f"{model} version {version} is champion already")
-    else:
-        click.echo(f"{model} version {version} is champion; before it was {before or 'none'}")
+    since = " already" if before == version else f"; before it was {before or 'none'}"
+    value = {"model": model, "champion": version, "before": before}
+    show(as_json, value, [f"{model} version {version} is champion{since}"])

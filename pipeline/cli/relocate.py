@@ -1,6 +1,6 @@
 import click
 
-from pipeline.cli import as_json
+from pipeline.cli import as_json, show
 
 
 @click.command
@@ -16,16 +16,11 @@ def command(store: str, as_json: bool) -> None:
       pipeline relocate
       pipeline relocate /srv/cifar10/mlruns
     """
-    import json
     from pathlib import Path
 
     from pipeline.recovery import relocate
 
     changed = relocate.relocate(Path(store))
-    if as_json:
-        click.echo(json.dumps({str(old): count for old, count in changed.items()}))
-        return
-    for old, count in changed.items():
-        click.echo(f"{store}: {count} paths that began with {old}")
-    if not changed:
-        click.echo(f"{store}: nothing to mend")
+    lines = [f"{store}: {count} paths that began with {old}" for old, count in changed.items()]
+    counts = {str(old): count for old, count in changed.items()}
+    show(as_json, counts, lines or [f"{store}: nothing to mend"])

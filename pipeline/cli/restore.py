@@ -1,6 +1,6 @@
 import click
 
-from pipeline.cli import as_json, connected
+from pipeline.cli import as_json, connected, show
 
 
 @click.command
@@ -15,16 +15,9 @@ def command(as_json: bool) -> None:
       dvc pull --allow-missing && pipeline restore
       pipeline restore --json
     """
-    import json
-
     params = connected()
     from pipeline.recovery import restore
     from pipeline.tracking import store
 
-    done = []
-    for line in restore.restore(params, store.connect(params)):
-        done.append(line)
-        if not as_json:
-            click.echo(line)
-    if as_json:
-        click.echo(json.dumps(done, indent=2))
+    lines = restore.restore(params, store.connect(params))
+    show(as_json, lines, lines)

@@ -1,6 +1,6 @@
 import click
 
-from pipeline.cli import as_json, connected, why
+from pipeline.cli import as_json, connected, show, why
 
 
 @click.command
@@ -17,10 +17,8 @@ def command(version: str | None, why: str, as_json: bool) -> None:
       pipeline rollback --why "worse in use"
       pipeline rollback 1 --why "the last one that worked"
     """
-    import json
-
     model = connected().registry.model
     from pipeline.registry import promotion
 
     back = promotion.rollback(model, version, why)
-    click.echo(json.dumps({"model": model, "champion": back}) if as_json else f"{model} version {back} is champion")
+    show(as_json, {"model": model, "champion": back}, [f"{model} version {back} is champion"])

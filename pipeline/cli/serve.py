@@ -1,18 +1,10 @@
 import click
 
-from pipeline.cli import MARKS, completing, connected
+from pipeline.cli import connected, model_option
 
 
 @click.command
-@click.option(
-    "--model",
-    "address",
-    metavar="MODEL",
-    default="Production",
-    show_default=True,
-    help="A version, alias or stage.",
-    shell_complete=completing(*MARKS),
-)
+@model_option("Production", "A version, alias or stage.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", default=5001, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
 def command(address: str, host: str, port: int) -> None:

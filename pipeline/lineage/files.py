@@ -7,14 +7,13 @@ from typing import Any
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from pipeline.lineage.link import Broken, Line
+from pipeline.lineage import Broken, Line
 from pipeline.tracking.provenance import LOCK
 
 RECOMPUTABLE = Path("data/trunk")  # need not be there: it is not pushed
-ALWAYS = "always changed"
 
 
-def verify(stages: list[str], depth: int = 1) -> Iterator[Line]:
+def verify(stages: list[str], depth: int) -> Iterator[Line]:
     """Yield lines that say what `stages` and all that they depend on are made of, if it is as dvc.lock records it.
 
     Raises Broken if a dependency, parameter or output is another one, or is missing. Of several an output is named: the
@@ -39,18 +38,17 @@ def verify(stages: list[str], depth: int = 1) -> Iterator[Line]:
 
 def _faults(stage: str, entry: str | dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
     """Yield the broken links in an entry of `dvc status`, and why; none if it says nothing of a result."""
-    if entry == ALWAYS:
-        return
     if isinstance(entry, str):
-        yield f"{LOCK}, {stage}", f"{entry}: `dvc repro`"
+        if entry != "always changed":
+            yield f"{LOCK}, {stage}", f"{entry}: `dvc repro`"
         return
     for kind, paths in entry.items():
         for path, state in paths.items():
-            if Path(path).is_relative_to(RECOMPUTABLE) and state in ("deleted", "not in cache"):
-                continue
-            fault = f"it is {state}: `git checkout` or `dvc checkout`, or `dvc repro`"
             if state == "deleted":
-                fault = "it is missing: `dvc pull`, or `dvc repro`"
-            elif not isinstance(state, str):
-                fault = "it has other values: `git checkout`, or `dvc repro`"
-            yield f"{LOCK}, {stage}, {kind.removeprefix('changed ')[:-1]} {path}", fault
+                why = "it is missing: `dvc pull`, or `dvc repro`"
+            elif isinstance(state, str):
+                why = f"it is {state}: `git checkout` or `dvc checkout`, or `dvc repro`"
+            else:
+                why = "it has other values: `git checkout`, or `dvc repro`"
+            if not (Path(path).is_relative_to(RECOMPUTABLE) and state in ("deleted", "not in cache")):
+                yield f"{LOCK}, {stage}, {kind.removeprefix('changed ')[:-1]} {path}", why

@@ -7,10 +7,9 @@ from typing import Any
 from mlflow.entities import Run
 from ruamel.yaml.error import YAMLError
 
-from pipeline.core.errors import UserError
 from pipeline.core.files import folder_checksum, read_yaml
 from pipeline.formats import keras_archive
-from pipeline.lineage.link import Broken
+from pipeline.lineage import Broken
 from pipeline.tracking import logged_models, runs, store
 
 DATA = Path(logged_models.KERAS).parent
@@ -20,15 +19,13 @@ FILES = {logged_models.KERAS, *logged_models.LOADER, *ENVIRONMENT, *EXAMPLE}
 
 
 def verify(run: Run, link: str) -> str:
-    """Return the address of the run's logged model, whose files are those that were logged. Raises Broken otherwise."""
-    try:
-        address = logged_models.model_uri(run)
-    except UserError as error:
-        raise Broken(f"{link}, logged model", str(error)) from None
+    """Return the address of the run's logged model, whose files are those that were logged.
+
+    Raises Broken if they are not, and UserError if the run has none.
+    """
+    address = logged_models.model_uri(run)
     with tempfile.TemporaryDirectory() as temporary:
         folder = store.fetch(Path(temporary), artifact_uri=logged_models.place(address))
-        if not (folder / logged_models.KERAS).is_file():
-            raise Broken(f"{link}, logged model", f"{address} has no {logged_models.KERAS}")
         (folder / "registered_model_meta").unlink(missing_ok=True)  # MLflow adds it when it loads a registered model
         if wrong := fault(folder):
             raise Broken(f"{link}, logged model", f"{address}: {wrong}")
@@ -46,6 +43,8 @@ def fault(folder: Path) -> str | None:
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     if others := sorted(names - FILES):
         return f"it has a file that MLflow did not log there: {others[0]}"
+    if logged_models.KERAS not in names:
+        return f"it has no {logged_models.KERAS}"
     for name, content in logged_models.LOADER.items():
         if name in names and (folder / name).read_text(errors="replace").strip() != content:
             return f"its {name} is not {content}"

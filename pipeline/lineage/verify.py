@@ -5,15 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from ruamel.yaml.error import YAMLError
 
 from pipeline.core import candidates, paths
 from pipeline.core.errors import UserError
 from pipeline.formats import keras_archive
-from pipeline.lineage import exports, files, run, version
-from pipeline.lineage.link import Broken, Line
-from pipeline.registry import exports as registered
+from pipeline.lineage import Broken, Line, files, run, version
 from pipeline.registry import versions
 from pipeline.tracking import provenance, runs
 from pipeline.tracking.provenance import LOCK
@@ -29,61 +28,50 @@ def trace(subject: str, model: str) -> Iterator[Line]:
     Files are compared with dvc.lock before a run is with the files: a forged file must not be taken for the truth.
     """
     try:
-        yield from _trace(subject, model)
+        stages = provenance.locked()
+        if subject == str(LOCK) or subject in stages:
+            yield from _stages([*stages] if subject == str(LOCK) else [subject], model)
+        elif subject.endswith(".keras"):
+            yield from _keras_file(Path(subject), model)
+        elif re.fullmatch("[0-9a-f]{32}", subject):
+            found = runs.get(subject)
+            if found is None:
+                raise UserError(f"the store has no run {subject}: `make ui` shows those that it has")
+            yield from _run(found, model)
+        else:
+            yield from _version(versions.resolve(model, subject))
     except YAMLError:
         raise Broken(str(LOCK), f"it is damaged: `pipeline mend`, or `git checkout {LOCK}`") from None
     except OSError as error:  # what should be a file is a folder, say
         raise Broken(subject, f"what lies behind it cannot be read: {error}") from None
 
 
-def _trace(subject: str, model: str) -> Iterator[Line]:
-    stages = provenance.locked()
-    if subject == str(LOCK):
-        recorded = list(files.verify(list(stages), 0))
-        for name in candidates.trained():
-            yield from _run(run.member_run(name).info.run_id, model)
-        yield from recorded
-    elif subject in stages:
-        yield from _stage(subject, model)
-    elif subject.endswith(".keras"):
-        yield from _keras_file(Path(subject), model)
-    elif re.fullmatch("[0-9a-f]{32}", subject):
-        yield from _run(subject, model)
-    else:
-        found = versions.resolve(model, subject)
-        yield from version.verify(found)
-        made = version.run_of(found)
-        recorded = list(_files_of(made))
-        yield from run.verify(made, 1)
-        yield from recorded
-
-
-def _stage(name: str, model: str) -> Iterator[Line]:
-    """From a stage to its run, if it has a part in one, and the run's versions; and its files."""
-    kind, _, architecture = name.partition("@")
-    candidate = architecture if kind in CANDIDATE else name
-    recorded = list(files.verify([name], 0))
-    if candidate in candidates.trained():
-        yield from _run(run.member_run(candidate).info.run_id, model)
+def _stages(names: list[str], model: str) -> Iterator[Line]:
+    """From stages to the runs that they have a part in, and the runs' versions; and the stages' files."""
+    recorded = list(files.verify(names, 0))
+    for name in candidates.trained():
+        if {name, *(f"{stage}@{name}" for stage in CANDIDATE)} & {*names}:
+            yield from _run(run.member_run(name), model)
     yield from recorded
 
 
-def _run(run_id: str, model: str) -> Iterator[Line]:
-    """From a run to its versions; from that of an export to the run whose model was exported."""
-    found = runs.get(run_id)
-    if found is None:
-        raise UserError(f"the store has no run {run_id}: `make ui` shows those that it has")
-    if found.data.tags.get(runs.STAGE) == registered.STAGE:
-        above = found.data.tags.get(MLFLOW_PARENT_RUN_ID)
-        yield Line(0, f"run {run_id}: {found.info.run_name}, of the model of run {above}")
-        yield from exports.verify(found)
-        parent = runs.get(above) if above else None
-        if parent is None or parent.data.tags.get(runs.FINGERPRINT) != found.data.tags.get("fingerprint"):
-            raise Broken(f"run {run_id}, tag fingerprint", f"it is not that of run {above}")
-        found = parent
+def _version(found: ModelVersion) -> Iterator[Line]:
+    """From a version to its run; and to the files, if they are of its model: up to the decision, or the run's stage."""
+    yield from version.verify(found)
+    made, recorded = version.run_of(found), []
+    if run.of_files(made):
+        decided = paths.REGISTRY.exists() or "promote" in provenance.locked()
+        recorded = list(files.verify(["promote" if decided else made.data.tags[runs.STAGE]], 1))
+    yield from run.verify(made, 1)
+    yield from recorded
+
+
+def _run(found: Run, model: str) -> Iterator[Line]:
+    """From a run, or that of an export, to the versions of its model."""
     yield from run.verify(found)
+    ids = (found.info.run_id, found.data.tags.get(MLFLOW_PARENT_RUN_ID))
     for known in versions.versions(model):
-        if known.run_id == found.info.run_id:
+        if known.run_id in ids:
             yield Line(0, f"registered as {model} version {known.version}, {version.standing(known)}")
 
 
@@ -97,12 +85,4 @@ def _keras_file(path: Path, model: str) -> Iterator[Line]:
     if not found:
         raise Broken(str(path), "the store has no finished run with a model of this fingerprint")
     for known in found:
-        yield from _run(known.info.run_id, model)
-
-
-def _files_of(made: Run) -> Iterator[Line]:
-    """The files up to the decision, if they are of the run's model; up to the run's stage if nothing was decided."""
-    stage = made.data.tags.get(runs.STAGE, "")
-    if run.is_here(stage.rpartition("@")[2], made.data.tags.get(runs.FINGERPRINT, "")):
-        decided = paths.REGISTRY.exists() or "promote" in provenance.locked()
-        yield from files.verify(["promote" if decided else stage])
+        yield from _run(known, model)

@@ -11,8 +11,7 @@ from mlflow import MlflowClient
 
 from drills.files import small_model
 from pipeline.core.errors import UserError
-from pipeline.lineage import verify, version
-from pipeline.lineage.link import Broken
+from pipeline.lineage import Broken, verify, version
 from pipeline.registry import promotion, versions
 from tests.tampered_files import FILES
 from tests.tampered_store import STORE
