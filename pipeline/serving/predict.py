@@ -19,8 +19,8 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline.core import files
-from pipeline.core.progress import Progress
 from pipeline.core.errors import printable
+from pipeline.core.progress import Progress
 from pipeline.data.cifar10 import CLASSES
 from pipeline.serving import pictures
 from pipeline.serving.load import Model
