@@ -12,7 +12,8 @@ from pipeline.core.files import replacing
 def save(path: Path, network: keras.Model, rows: list[dict], best_weights: list[np.ndarray]) -> None:
     """Write a .npz file: the variables of `network` and of its optimizer, the history, the best weights so far."""
     arrays = {"rows": np.array(json.dumps(rows))}
-    arrays |= {f"variable_{number}": value for number, value in enumerate(_values(network))}
+    values = map(keras.ops.convert_to_numpy, _variables(network))
+    arrays |= {f"variable_{number}": value for number, value in enumerate(values)}
     arrays |= {f"best_{number}": value for number, value in enumerate(best_weights)}
     with replacing(path) as temporary:
         np.savez(temporary, allow_pickle=False, **arrays)
@@ -31,10 +32,6 @@ def load(path: Path, network: keras.Model) -> tuple[list[dict], list[np.ndarray]
             variable.assign(arrays[f"variable_{number}"])
         count = sum(name.startswith("best_") for name in arrays)
         return json.loads(str(arrays["rows"])), [arrays[f"best_{number}"] for number in range(count)]
-
-
-def _values(network: keras.Model) -> list[np.ndarray]:
-    return [keras.ops.convert_to_numpy(variable) for variable in _variables(network)]
 
 
 def _variables(network: keras.Model) -> list[keras.Variable]:
