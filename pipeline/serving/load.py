@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.core.errors import UserError
-from pipeline.formats import keras_archive, keras_model
+from pipeline.formats import keras_archive
 
 Model = Callable[[np.ndarray], np.ndarray]
 IMAGES, PROBABILITIES = (None, 32, 32, 3), (None, 10)  # shapes
@@ -57,6 +57,8 @@ def registered(version: Any) -> Any:
 
 
 def _keras(path: Path) -> Any:
+    from pipeline.formats import keras_model  # TensorFlow takes seconds: exported files do without
+
     model = keras_model.load(path)
     _require(path, [getattr(model, "input_shape", None)], [getattr(model, "output_shape", None)])
     for layer in model._flatten_layers(include_self=False):  # those of a model within the model, too
