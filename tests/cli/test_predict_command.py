@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -184,3 +185,9 @@ def test_the_champion_of_a_run_predicts(small, place):
     file = paths.candidate(small.read("registry.json")["candidate"]) / "model.keras"
     by_file = small.pipeline("predict", *map(str, photos), "--json", "--top", "10", "--model", str(file))
     assert json.loads(told.stdout) == json.loads(by_file.stdout)
+
+
+def test_a_file_of_exports_is_predicted_by_without_tensorflow(place):
+    code = "import sys; from pipeline.serving import load; load.load('tiny.onnx'); print('tensorflow' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], cwd=place, env=ENVIRONMENT, capture_output=True, text=True)
+    assert told.stdout == "False\n", told.stderr
