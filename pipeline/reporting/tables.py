@@ -22,7 +22,7 @@ def read(name: str, table: str) -> pd.DataFrame:
 
 
 def comparison() -> pd.DataFrame:
-    """Return a row a candidate that was not skipped: candidate, SCORES on the test images, COSTS, the notebook's."""
+    """Return a row a candidate that was not skipped: candidate, SCORES (test images), COSTS, notebook (accuracy)."""
     rows = [
         {"candidate": name}
         | {key: figures["test"][key] for key in SCORES}
