@@ -10,9 +10,8 @@ import yaml
 from mlflow import MlflowClient
 
 from drills.files import small_model
-from pipeline.lineage import run
 from pipeline.registry import promotion, versions
-from pipeline.tracking import provenance
+from pipeline.tracking import provenance, runs
 
 MODEL = "cifar10-classifier"
 CNN = "models/custom_cnn"
@@ -36,7 +35,7 @@ def kept(*paths: str) -> Iterator[None]:
 
 
 def run_id(name: str = "ensemble") -> str:
-    return run.member_run(name).info.run_id
+    return runs.of(name).info.run_id
 
 
 def execute(statement: str, *values: str) -> None:

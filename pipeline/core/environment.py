@@ -6,9 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from pipeline.core import params, paths
+from pipeline.core import files, params, paths
 from pipeline.core.errors import UserError, require_space
-from pipeline.core.files import replacing
 from pipeline.core.schema import Params
 
 OFFLINE = "CIFAR10_OFFLINE"  # 1: nothing is downloaded
@@ -36,10 +35,7 @@ def check(store: bool = True) -> Params:
         _check_store(os.environ.get(TRACKING, ""), checked.tracking.timeout)
     require_space(Path(), 0)
     if "DVC_STAGE" in os.environ and Path("dvc.lock").exists():
-        with replacing(
-            paths.LOCK_KEPT
-        ) as temporary:  # for `pipeline mend`: DVC has just read it, and writes it in place
-            shutil.copyfile("dvc.lock", temporary)
+        files.copy(Path("dvc.lock"), paths.LOCK_KEPT)  # for `pipeline mend`: DVC has just read it, and writes in place
     return checked
 
 

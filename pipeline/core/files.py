@@ -41,6 +41,11 @@ def fresh_folder(path: Path) -> Path:
     return path
 
 
+def copy(source: Path, target: Path) -> None:
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
 def write_json(path: Path, value: Any) -> None:
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n")

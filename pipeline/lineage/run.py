@@ -52,7 +52,7 @@ def verify(run: Run, depth: int = 0) -> Iterator[Line]:
     yield from _candidate(run, logged, view.of(name), link, depth + 1)
     if name == "ensemble":
         for member in read_json(paths.VOTE)["weights"]:
-            yield from verify(member_run(member), depth + 1)
+            yield from verify(runs.of(member), depth + 1)
 
 
 def of_files(run: Run) -> str | None:
@@ -61,11 +61,6 @@ def of_files(run: Run) -> str | None:
     facts = paths.candidate(name) / "model.json"
     same = facts.is_file() and read_json(facts).get("fingerprint") == run.data.tags.get(runs.FINGERPRINT)
     return name if same else None
-
-
-def member_run(name: str) -> Run:
-    """Return the run of a candidate that is here. Raises UserError if the store has none, or it was skipped."""
-    return runs.of(name)
 
 
 def _artifacts(run: Run) -> dict[str, str]:

@@ -51,7 +51,7 @@ def _stages(names: list[str], model: str) -> Iterator[Line]:
     recorded = list(files.verify(names, 0))
     for name in candidates.trained():
         if {name, *(f"{stage}@{name}" for stage in CANDIDATE)} & {*names}:
-            yield from _run(run.member_run(name), model)
+            yield from _run(runs.of(name), model)
     yield from recorded
 
 

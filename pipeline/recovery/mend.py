@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import sqlite3
 import time
 from pathlib import Path
@@ -27,8 +26,7 @@ def lock() -> bool:
         return False
     if not paths.LOCK_KEPT.exists():
         raise UserError(f"{LOCK} is damaged ({fault}): `git checkout {LOCK}` brings it back")
-    with files.replacing(LOCK) as temporary:
-        shutil.copyfile(paths.LOCK_KEPT, temporary)
+    files.copy(paths.LOCK_KEPT, LOCK)
     return True
 
 

@@ -82,7 +82,7 @@ def outcome(version: ModelVersion, decision: dict[str, Any]) -> dict[str, Any]:
         "champion": champion and str(champion.version),
         "previous": promotion.previous(entries),
         "history": {"entries": len(entries), "sha256": journal.hashes(model)[len(entries)]},
-        "description": model_card.verdict(version.description),
+        "description": version.description.partition("\n\n")[0],
         "tags": {key: text for key, text in version.tags.items() if key in own or key.startswith(versions.SCORES)},
         "test": {"challenger": tested(version), "champion": tested(champion)},
         "gate": decision,

@@ -1,7 +1,6 @@
 """Exports in MLflow: a child run for each variant, and the version that has the alias `edge`."""
 
 import platform
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -45,11 +44,6 @@ def figures(row: dict[str, Any]) -> dict[str, float]:
     return {key: value for key, value in row.items() if isinstance(value, int | float) and not isinstance(value, bool)}
 
 
-def card_of(name: str) -> Path:
-    """Return where the model card of an exported candidate lies, with what was measured of its files."""
-    return paths.EXPORT_CARDS / f"{name}.md"
-
-
 def edge(rows: list[dict[str, Any]], metrics: candidates.Metrics, params: Params) -> dict[str, Any]:
     """Give the edge model the alias, if any variant of it was shipped; return what paths.EDGE is to hold."""
     name, best = (next(row["candidate"] for row in rows if role in row["role"]) for role in ("edge", "best"))
@@ -82,7 +76,7 @@ def register(made: dict[str, Any]) -> str:
     with versions.alone():
         known = versions.version_of(model, logged_models.model_uri(runs.of(made["candidate"])))
         if known is None or versions.GATE not in known.tags:
-            version = versions.apply(made, card_of(made["candidate"]))
+            version = versions.apply(made, paths.EXPORT_CARDS / f"{made['candidate']}.md")
         else:
             version = str(known.version)
         MlflowClient().set_registered_model_alias(model, versions.EDGE, version)

@@ -59,13 +59,16 @@ def enter(model: str, action: str, version: str, why: str, seen: list[dict], evi
     `challenger`, stage `Staging`. `seen`: the history that the decision was made by. `evidence`: as in the history.
     Raises UserError if there is no such version, or if someone else has changed the registry since then.
     """
-    _require(model, version)
+    known = [str(found.version) for found in versions(model)]
+    if version not in known:
+        raise UserError(f"{model} has no version {version}; it has {', '.join(sorted(known, key=int)) or 'none'}")
     current = _champion(model, seen)
     if version == current:
         return current
+    name = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True).stdout.strip()
     entry = {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "who": _short(_who(), 500),
+        "who": _short(name or getpass.getuser(), 500),
         "action": action,
         "from": current,
         "to": version,
@@ -151,19 +154,8 @@ def _at_alias(model: str) -> str | None:
     return next((str(version.version) for version in versions(model) if CHAMPION in version.aliases), None)
 
 
-def _require(model: str, version: str) -> None:
-    known = [str(found.version) for found in MlflowClient().search_model_versions(f"name = '{model}'")]
-    if version not in known:
-        raise UserError(f"{model} has no version {version}; it has {', '.join(sorted(known, key=int)) or 'none'}")
-
-
 def _short(text: str, most: int) -> str:
     """The beginning of a text, of at most so many characters as JSON writes it."""
     while len(json.dumps(text)) > most:
         text = text[: len(text) * 9 // 10]
     return text
-
-
-def _who() -> str:
-    name = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True).stdout.strip()
-    return name or getpass.getuser()

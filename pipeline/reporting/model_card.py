@@ -100,8 +100,3 @@ def describe(verdict: str, card: str) -> str:
         pointer = f"Left out here: {'; '.join(left_out)}. The whole card is the run's artifact `model_card.md`."
         whole = "\n## ".join([begin, *kept.values()]) + f"\n{pointer}\n"
     return whole
-
-
-def verdict(description: str) -> str:
-    """Return what the description of a version begins with."""
-    return description.partition("\n\n")[0]

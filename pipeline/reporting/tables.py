@@ -59,9 +59,8 @@ def mistaken() -> pd.DataFrame:
 
 def split_sizes() -> dict[str, int]:
     """Return how many images each split has."""
-    return {
-        split: sum(classes.values()) for split, classes in read_json(paths.REPORTS / "data.json")["classes"].items()
-    }
+    classes = read_json(paths.REPORTS / "data.json")["classes"]
+    return {split: sum(counts.values()) for split, counts in classes.items()}
 
 
 def front(costs: pd.Series, gains: pd.Series) -> list[bool]:

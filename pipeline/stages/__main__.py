@@ -13,7 +13,7 @@ def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in known:
         raise errors.UserError(f"name a stage: {', '.join(known)}")
     stage = importlib.import_module(f"{stages.__name__}.{sys.argv.pop(1)}")
-    sys.modules["__main__"] = stage  # data/seal.py asks whose process this is
+    sys.modules["__main__"] = stage  # data/splits.py asks whose process this is
     stage.main()
 
 

@@ -1,7 +1,6 @@
 """Stage `export`: the best candidate and a small one as LiteRT and ONNX; what the parity gate passes is shipped."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.core import candidates, environment, errors, paths
-from pipeline.core.files import fresh_folder, replacing, write_json
+from pipeline.core.files import copy, fresh_folder, write_json
 from pipeline.core.schema import Export
 from pipeline.data import splits
 from pipeline.export import convert, parity
@@ -32,7 +31,10 @@ def main() -> None:
         fingerprint = candidates.facts(name)["fingerprint"]
         for variant, judged, file in variants(name, params.export):
             row = {"role": role, "candidate": name, "format": variant.format, "precision": variant.precision}
-            row |= {"file": ship(file, name) if judged["shipped"] else None, "fingerprint": fingerprint} | judged
+            shipped = paths.EXPORTS / name / file.name if judged["shipped"] else None
+            if shipped:
+                copy(file, shipped)
+            row |= {"file": shipped and str(shipped), "fingerprint": fingerprint} | judged
             rows.append(row)
             print(f"{name}, {variant.format} {variant.precision}: {described(row)}")
     write_json(paths.EXPORTED, rows)
@@ -67,14 +69,6 @@ def variants(name: str, export: Export) -> Iterator[tuple[convert.Variant, dict[
             except convert.Unconverted as error:
                 judged = parity.unmeasured(f"the converter refuses it: {error}")
             yield variant, judged, file
-
-
-def ship(file: Path, name: str) -> str:
-    """Copy a file to where shipped ones are; return its path there."""
-    path = paths.EXPORTS / name / file.name
-    with replacing(path) as temporary:
-        shutil.copyfile(file, temporary)
-    return str(path)
 
 
 def described(row: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ def main() -> None:
                 if row["candidate"] == name:
                     exports.log(row, run)
         text = model_card.render(name, logged_models.model_uri(run), exports=rows)
-        with replacing(exports.card_of(name)) as temporary:
+        with replacing(paths.EXPORT_CARDS / f"{name}.md") as temporary:
             temporary.write_text(text)
     made = exports.edge(rows, candidates.scored(), params)
     if made["version"] is None:

@@ -1,10 +1,9 @@
 """Stage `weights@ARCH`: the ImageNet weights that `find` found, or the record of why there are none."""
 
-import shutil
 from pathlib import Path
 
 from pipeline.core import environment, errors, paths
-from pipeline.core.files import checksum, read_json, replacing, write_json
+from pipeline.core.files import checksum, copy, read_json, write_json
 from pipeline.core.schema import Params
 from pipeline.data import weights
 
@@ -46,7 +45,6 @@ def _bring(found: dict, installed: Path, params: Params) -> None:
             path.replace(installed)
         elif path != installed:
             errors.require_space(installed.parent, path.stat().st_size)
-            with replacing(installed) as temporary:
-                shutil.copyfile(path, temporary)
+            copy(path, installed)
         return
     raise errors.UserError(f"{found['file']} is no longer where it was found: run `dvc repro` again")

@@ -105,6 +105,4 @@ def fetch_served(version: ModelVersion, folder: Path) -> Path:
     except MlflowException as error:
         why = store.failed(error)
     name, number = version.name, version.version
-    raise UserError(
-        f"{name} version {number} gives no Keras file: `pipeline lineage {number}` says what is wrong ({why})"
-    )
+    raise UserError(f"{name} version {number} gives no Keras file: `pipeline lineage {number}` says more ({why})")

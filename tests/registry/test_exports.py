@@ -33,8 +33,10 @@ def parents(store) -> dict[str, Run]:
     """A run of each model, and what files say of it."""
     client, found = MlflowClient(), {}
     for name in NAMES:
-        exports.card_of(name).parent.mkdir(parents=True, exist_ok=True)
-        exports.card_of(name).write_text("---\nlicense: unknown\n---\n# Model Card\n\n## Uses\n\nA test.\n")
+        paths.EXPORT_CARDS.mkdir(parents=True, exist_ok=True)
+        (paths.EXPORT_CARDS / f"{name}.md").write_text(
+            "---\nlicense: unknown\n---\n# Model Card\n\n## Uses\n\nA test.\n"
+        )
         write_json(paths.candidate(name) / "model.json", {"status": "trained", "fingerprint": FINGERPRINT})
         tags = {runs.STAGE: paths.stage(name), runs.FINGERPRINT: FINGERPRINT}
         experiment = mlflow.get_experiment_by_name("cifar10").experiment_id
