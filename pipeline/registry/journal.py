@@ -92,9 +92,7 @@ def _run(model: str) -> str:
             if client.get_experiment_by_name(name) is None:  # it was not that someone else has made it meanwhile
                 raise
         experiment = client.get_experiment_by_name(name)
-    found = client.search_runs(
-        [experiment.experiment_id], run_view_type=ViewType.ALL, order_by=["attributes.start_time"], max_results=1
-    )
+    found = client.search_runs([experiment.experiment_id], "", ViewType.ALL, order_by=["attributes.start_time"])
     if not found:
         raise UserError(f"experiment {name} of the store has lost its run, and with it the history: delete it, too")
     run = found[0].info

@@ -174,7 +174,7 @@ def test_a_registered_model_is_had_by_version_alias_and_stage(saved, images, che
     with pytest.raises(UserError, match="has no version, alias or stage @challenger"):
         load.load("@challenger")
     shutil.rmtree("mlruns/artifacts")
-    with pytest.raises(UserError, match="version 1 gives no Keras file: `pipeline lineage 1` says what is wrong"):
+    with pytest.raises(UserError, match="version 1 gives no Keras file: `pipeline lineage 1` says more"):
         load.load("@champion")
 
 
