@@ -44,6 +44,7 @@ NOT_RUN = {
     "make audit": "asks a server",
     "pipeline serve": "`make serve` runs it",
     "python -m drills.gate": "minutes",
+    "python -m pipeline.stages STAGE": "`dvc repro` runs it for each stage",
     "dvc dag": "`make readme` runs it",
     "dvc exp run -S profile=cnn94": "a training of 26 epochs",
     "dvc exp run -S profile=gpu": "wants a GPU",
