@@ -32,7 +32,7 @@ def main() -> None:
         raise errors.UserError(f"no architecture {name} in params.yaml; there are {', '.join(checked.models)}")
     if arguments.profile:
         values = profiles.laid_over(read_yaml(paths.PARAMS), arguments.profile)
-        composed = params.checked(values, paths.PROFILES / f"{arguments.profile}.yaml")
+        composed = params.checked(values, profiles.FOLDER / f"{arguments.profile}.yaml")
         if composed.data != checked.data or composed.models[name].network != checked.models[name].network:
             raise errors.UserError(
                 f"profile {arguments.profile} has images or a trunk of its own: "

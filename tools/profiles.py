@@ -1,10 +1,12 @@
 """Profiles: files of conf/profile, each a set of changes to params.yaml."""
 
+from pathlib import Path
 from typing import Any
 
-from pipeline.core import paths
 from pipeline.core.errors import UserError
 from pipeline.core.files import read_yaml
+
+FOLDER = Path("conf/profile")  # NAME.yaml
 
 
 def laid_over(values: dict[str, Any], profile: str) -> dict[str, Any]:
@@ -13,9 +15,9 @@ def laid_over(values: dict[str, Any], profile: str) -> dict[str, Any]:
     An architecture may get new keys, and loses those that are null. Changes to one that `values` does not have are left
     out; the outcome is not checked. Raises UserError if there is no such profile, or it has another unknown key.
     """
-    path = paths.PROFILES / f"{profile}.yaml"
+    path = FOLDER / f"{profile}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in paths.PROFILES.glob("*.yaml")))
+        known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
         raise UserError(f"{path} is missing; the profiles are {known}")
     changes = read_yaml(path)
     if unknown := changes.keys() - values.keys():

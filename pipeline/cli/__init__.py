@@ -20,18 +20,20 @@ as_json = click.option("--json", "as_json", is_flag=True, help="For a program to
 
 
 def show(as_json: bool, value: object, lines: Iterable[str]) -> None:
-    """Print what a command found: `value` as JSON, iterators in it as arrays; or else the lines, each as it comes."""
-    for text in [json.dumps(value, indent=2, default=list)] if as_json else lines:
-        click.echo(text)
+    """Print what a command found: `value` as JSON; or else the lines, each as it comes."""
+    if as_json:
+        lines = [json.dumps(value, indent=2)]
+    for line in lines:
+        click.echo(line)
 
 
-def _said(context: click.Context, parameter: click.Parameter, text: str) -> str:
+def _reason(context: click.Context, parameter: click.Parameter, text: str) -> str:
     if not text.strip():
         raise click.BadParameter("say why", context, parameter)
     return text
 
 
-why = click.option("--why", required=True, metavar="TEXT", callback=_said, help="The reason, kept in the history.")
+why = click.option("--why", required=True, metavar="TEXT", callback=_reason, help="The reason, kept in the history.")
 
 
 def connected() -> "Params":

@@ -33,5 +33,5 @@ def command(subject: str, verbose: bool, as_json: bool) -> None:
     from pipeline.lineage import verify
 
     lines = (line for line in verify.trace(subject, params.registry.model) if verbose or not line.detail)
-    links = ({"depth": line.depth, "link": line.text} for line in lines)
+    links = [{"depth": line.depth, "link": line.text} for line in lines] if as_json else []
     show(as_json, links, (f"{'  ' * line.depth}{line.text}" for line in lines))

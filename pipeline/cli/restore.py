@@ -20,4 +20,4 @@ def command(as_json: bool) -> None:
     from pipeline.tracking import store
 
     lines = restore.restore(params, store.connect(params))
-    show(as_json, lines, lines)
+    show(as_json, list(lines) if as_json else None, lines)

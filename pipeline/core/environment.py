@@ -19,7 +19,7 @@ MISSING = {"git": "install it first", "dvc": "activate the environment that make
 
 
 def check(store: bool = True) -> Params:
-    """Return the checked params. Raises UserError at the first fault; `store`: also of the MLflow store."""
+    """Return the checked params, after dvc.lock is copied. Raises UserError at a fault; `store`: also of MLflow's."""
     checked = params.load()
     for program, remedy in MISSING.items():
         if shutil.which(program) is None:

@@ -24,7 +24,7 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str):
-        super().__init__(_one_line(message))
+        super().__init__(one_line(message))
 
 
 # What the user can mend, and what makes its line. A package that calls a library adds the library's exceptions.
@@ -46,12 +46,12 @@ def run(command: Callable[[], None], interrupted: str = "run `dvc repro` to go o
         gc.freeze()  # or Python would walk through all of TensorFlow once more at its exit, for 1.7 s
     except tuple(MENDABLE) as error:
         message = next(line(error) for kind, line in MENDABLE.items() if isinstance(error, kind))
-        sys.exit(f"error: {_one_line(message)}")
+        sys.exit(f"error: {one_line(message)}")
     except OSError as error:
         if error.errno in _STORAGE:
-            sys.exit(f"error: {_one_line(str(error.filename or 'a file'))}: {_STORAGE[error.errno]}")
+            sys.exit(f"error: {one_line(str(error.filename or 'a file'))}: {_STORAGE[error.errno]}")
         if error.errno == errno.ENOENT and {*Path(error.filename or "").parts[:1]} & paths.MADE:
-            sys.exit(f"error: {_one_line(str(error.filename))} is missing: `dvc repro` makes it")
+            sys.exit(f"error: {one_line(str(error.filename))} is missing: `dvc repro` makes it")
         raise
     except KeyboardInterrupt:
         print(f"interrupted: {interrupted}", file=sys.stderr)
@@ -67,7 +67,8 @@ _STORAGE = {
 }
 
 
-def _one_line(message: str) -> str:
+def one_line(message: str) -> str:
+    """Return a message as it may be shown: without line ends and control characters, passwords as ***."""
     return PASSWORD.sub(r"\1***@", " ".join(printable(message, " ").split()))[:LONGEST]
 
 

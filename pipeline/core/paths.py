@@ -3,7 +3,6 @@
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
-PROFILES = Path("conf/profile")  # NAME.yaml: changes to params.yaml
 
 RAW = Path("data/raw")  # the six official binary batches
 DOWNLOADS = Path("data/downloads")  # half-finished ones, so that they can go on, and weights until they are installed

@@ -19,7 +19,7 @@ def spent() -> dict[str, float]:
     }
 
 
-LIBRARIES = ("tensorflow", "jax", "keras", "numpy")  # what a new version of may change the bytes of a result
+LIBRARIES = ("tensorflow", "jax", "keras", "numpy")  # a new version of one may change the bytes of a result
 
 
 def began() -> str:

@@ -74,7 +74,8 @@ def _receive(url: str, part: Path, http: Http) -> None:
         response.raise_for_status()
         continued = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
         start = start if continued else 0
-        total = start + (response.raw.length_remaining or 0)  # urllib3 raises if less comes; 0: of unknown length
+        left = response.raw.length_remaining  # urllib3 raises if less comes; None or 0: of unknown length
+        total = start + left if left else 0
         too_large = Unreachable(f"{url}: sends more than {LARGEST / 1e6:.0f} MB")
         if total > LARGEST:
             raise too_large

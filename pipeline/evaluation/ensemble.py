@@ -13,7 +13,7 @@ class Vote:
     temperature: float
 
     def average(self, probabilities: dict[str, np.ndarray]) -> np.ndarray:
-        """Members' probabilities float32 (N, 10) each to the vote's, in the arithmetic of `serving.ensemble`."""
+        """Members' probabilities float32 (N, 10) each to the vote's, in the arithmetic of `wrappers.ensemble`."""
         mean = sum(np.float32(weight) * probabilities[name] for name, weight in self.weights.items())
         return calibration.probabilities(np.log(mean + np.float32(1e-12)), self.temperature)
 

@@ -114,14 +114,8 @@ def mistakes(probabilities: np.ndarray, labels: np.ndarray, classes: tuple[str, 
     wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")[:most]]
     names = np.array(classes)
-    return pd.DataFrame(
-        {
-            "image": worst,
-            "label": names[labels[worst]],
-            "predicted": names[predicted[worst]],
-            "confidence": confidence[worst],
-        }
-    )
+    columns = {"image": worst, "label": names[labels[worst]], "predicted": names[predicted[worst]]}
+    return pd.DataFrame(columns | {"confidence": confidence[worst]})
 
 
 def per_class(probabilities: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> pd.DataFrame:

@@ -26,12 +26,7 @@ class Variant:
         return f"{self.precision}.{SUFFIXES[self.format]}"
 
 
-VARIANTS = (
-    Variant("litert", "float32"),
-    Variant("litert", "float16"),
-    Variant("litert", "int8"),
-    Variant("onnx", "float32"),
-)
+VARIANTS = [Variant("litert", precision) for precision in ("float32", "float16", "int8")] + [Variant("onnx", "float32")]
 
 
 class Unconverted(Exception):

@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
@@ -14,7 +13,7 @@ from pipeline.core import paths
 from pipeline.core.files import checksum, read_json
 from pipeline.lineage import Broken, Line, compare, model
 from pipeline.registry import exports
-from pipeline.tracking import provenance, runs, stream, view
+from pipeline.tracking import provenance, runs, store, stream, view
 from pipeline.tracking.view import VALIDATION
 
 PROBABILITIES, INPUTS = "validation.npy", "inputs.json"  # artifacts
@@ -66,7 +65,7 @@ def of_files(run: Run) -> str | None:
 def _artifacts(run: Run) -> dict[str, str]:
     """Return the SHA-256 of each file at the top of a run's artifacts."""
     with tempfile.TemporaryDirectory() as folder:
-        fetched = Path(mlflow.artifacts.download_artifacts(run_id=run.info.run_id, dst_path=folder))
+        fetched = store.fetch(Path(folder), run_id=run.info.run_id)
         return {file.name: checksum(file) for file in fetched.iterdir() if file.is_file()}
 
 

@@ -69,7 +69,7 @@ def _version(found: ModelVersion) -> Iterator[Line]:
 def _run(found: Run, model: str) -> Iterator[Line]:
     """From a run, or that of an export, to the versions of its model."""
     yield from run.verify(found)
-    ids = (found.info.run_id, found.data.tags.get(MLFLOW_PARENT_RUN_ID))
+    ids = {found.info.run_id, found.data.tags.get(MLFLOW_PARENT_RUN_ID)} - {None}
     for known in versions.versions(model):
         if known.run_id in ids:
             yield Line(0, f"registered as {model} version {known.version}, {version.standing(known)}")

@@ -56,8 +56,8 @@ def challenge(winner: str, figures: dict[str, Any], scores: dict[str, float], pa
         version = versions.apply(made, paths.MODEL_CARD)
         action = "promote" if promoted else "refuse"
         promotion.enter(model, action, version, decision["reason"], seen, tags[versions.EVIDENCE])
-    found = outcome(versions.version_of(model, address), decision)
-    return found | {"decided_by": f"validation {metric}", "candidates": scores}
+    found = champion if settled else versions.version_of(model, address)
+    return outcome(found, decision) | {"decided_by": f"validation {metric}", "candidates": scores}
 
 
 def contender(name: str, run: Run, cost: dict[str, float]) -> gate.Candidate:

@@ -59,7 +59,7 @@ def enter(model: str, action: str, version: str, why: str, seen: list[dict], evi
     `challenger`, stage `Staging`. `seen`: the history that the decision was made by. `evidence`: as in the history.
     Raises UserError if there is no such version, or if someone else has changed the registry since then.
     """
-    known = [str(found.version) for found in versions(model)]
+    known = [str(found.version) for found in MlflowClient().search_model_versions(f"name = '{model}'")]
     if version not in known:
         raise UserError(f"{model} has no version {version}; it has {', '.join(sorted(known, key=int)) or 'none'}")
     current = _champion(model, seen)
@@ -68,7 +68,7 @@ def enter(model: str, action: str, version: str, why: str, seen: list[dict], evi
     name = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True).stdout.strip()
     entry = {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "who": _short(name or getpass.getuser(), 500),
+        "who": _short(name or getpass.getuser(), 500),  # of 6,000 characters that MLflow takes in all
         "action": action,
         "from": current,
         "to": version,
@@ -151,7 +151,9 @@ def _champion(model: str, seen: list[dict]) -> str | None:
 
 
 def _at_alias(model: str) -> str | None:
-    return next((str(version.version) for version in versions(model) if CHAMPION in version.aliases), None)
+    registered = MlflowClient().search_registered_models(f"name = '{model}'")
+    alias = registered[0].aliases.get(CHAMPION) if registered else None
+    return alias and str(alias)
 
 
 def _short(text: str, most: int) -> str:

@@ -97,9 +97,9 @@ def served(version: ModelVersion) -> str:
 
 def fetch_served(version: ModelVersion, folder: Path) -> Path:
     """Fetch the folder that `served` names into `folder`. Raises UserError if there is none, or no Keras file in it."""
-    why = "it lacks one"
+    address, why = served(version), "it lacks one"
     try:
-        fetched = store.fetch(folder, artifact_uri=served(version))
+        fetched = store.fetch(folder, artifact_uri=address)
         if (fetched / KERAS).is_file():
             return fetched
     except MlflowException as error:

@@ -33,6 +33,7 @@ def connect(params: Params) -> str:
 
     Raises UserError if the driver of its database is missing, or if it has been moved.
     """
+    os.environ.pop("MLFLOW_RUN_ID", None)  # a run is made or resumed by what the files say, not by the surroundings
     mlflow.set_tracking_uri(os.environ.get(TRACKING) or f"{SQLITE}{paths.shared(paths.STORE).resolve()}/{DATABASE}")
     mlflow.set_system_metrics_sampling_interval(params.tracking.system_metrics_interval)
     name, database = params.tracking.experiment, mlflow.get_tracking_uri().partition("?")[0].partition(SQLITE)[2]

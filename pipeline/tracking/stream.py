@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
 
+from pipeline.core import errors
 from pipeline.tracking import runs, store
 from pipeline.tracking.attempts import Attempt
 
@@ -37,9 +38,9 @@ class Stream:
         except (*store.FAILURES, OSError) as error:
             self._works = False
             os.environ[MLFLOW_HTTP_REQUEST_MAX_RETRIES.name] = "0"  # of what MLflow tries on its own when it ends
-            uri = mlflow.get_tracking_uri()
             reason = " ".join(str(error).split())[:120]
-            print(f"warning: {uri} failed: training goes on, `dvc repro` logs it later ({reason} ...)", file=sys.stderr)
+            warning = f"{mlflow.get_tracking_uri()} failed: training goes on, `dvc repro` logs it later ({reason} ...)"
+            print(f"warning: {errors.one_line(warning)}", file=sys.stderr)
 
     def epoch(self, row: dict[str, float]) -> None:
         """Show a row of the history, unless the run has it: it was killed and goes on."""

@@ -118,3 +118,18 @@ def test_make_says_that_git_is_missing(tmp_path):
 def test_too_little_space_names_the_folder_and_both_sizes(tmp_path):
     with pytest.raises(UserError, match=r"models: 1000000000000 MB needed, \d+ MB free"):
         require_space(tmp_path / "models", 10**18)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["pipeline.stages.train", "custom_cnn"], "error: run `python -m pipeline.stages train`\n"),
+        (["pipeline.stages", "trian"], "error: name a stage: download, duplicates, "),
+        (["pipeline.stages"], "error: name a stage: download, duplicates, "),
+    ],
+)
+def test_a_stage_that_is_called_otherwise_is_one_line(arguments, told, tmp_path):
+    command = [sys.executable, "-m", *arguments]
+    result = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(told) and result.stderr.count("\n") == 1

@@ -225,14 +225,14 @@ def test_a_profile_is_laid_over_params_as_dvc_does_it(profile, tmp_path, monkeyp
 
 
 def test_a_profile_that_changes_what_is_not_there_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "PROFILES", tmp_path)
+    monkeypatch.setattr(profiles, "FOLDER", tmp_path)
     (tmp_path / "fast.yaml").write_text(yaml.safe_dump({"sed": 1}))
     with pytest.raises(UserError, match=r"sed is not in params.yaml"):
         profiles.laid_over(read_yaml(ROOT / "params.yaml"), "fast")
 
 
 def test_a_profile_may_give_an_architecture_another_method(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "PROFILES", tmp_path)
+    monkeypatch.setattr(profiles, "FOLDER", tmp_path)
     keys = {"first_layer": 1.0, "ema": 0.0, "shift": 0, "cutmix": 0.0, "small": 32, "small_share": 0.0}
     network = {"resolution": 64, "cut": None, "views": None, "shift": None}
     entry = {"method": "finetune", "network": network, "training": keys}

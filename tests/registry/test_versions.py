@@ -209,10 +209,12 @@ def test_what_a_crash_left_undone_is_done_by_the_next_who_looks(step, three):
     """The process dies by SIGKILL when it is about to take the step, the entry being written."""
     promote("1")
     code = CONNECT + (
-        "import os, signal\nfrom mlflow import MlflowClient\n"
-        f"seen = promotion.history({MODEL!r})\npromotion._require = lambda *arguments: None\n"
-        f"MlflowClient.{step} = lambda *arguments, **more: os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"promotion.enter({MODEL!r}, 'promote', '2', 'a crash', seen)"
+        "import os, signal\nfrom mlflow import MlflowClient\nfrom pipeline.registry import journal\n"
+        "append = journal.append\n"
+        "def then_die(*arguments):\n    append(*arguments)\n"
+        f"    MlflowClient.{step} = lambda *arguments, **more: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "journal.append = then_die\n"
+        f"promotion.enter({MODEL!r}, 'promote', '2', 'a crash', promotion.history({MODEL!r}))"
     )
     result = subprocess.run(script(code), env=ENVIRONMENT, capture_output=True)
     assert result.returncode == -signal.SIGKILL
