@@ -17,7 +17,7 @@ def _subjects(context: click.Context, parameter: click.Parameter, incomplete: st
 @click.option("--verbose", is_flag=True, help="Print every figure, artifact, dependency and output, too.")
 @as_json
 def command(subject: str, verbose: bool, as_json: bool) -> None:
-    """Where SUBJECT comes from, and what came of it, verified.
+    """Where SUBJECT comes from, and its versions, verified.
 
     SUBJECT is a version, an alias (@champion), a stage (Production), a run, a stage of dvc.lock (train@custom_cnn),
     dvc.lock, or a .keras file. Store and files are compared anew. The first link that does not hold is named, and ends

@@ -5,8 +5,8 @@ import click
 def command() -> None:
     """Mend what DVC or MLflow was killed in writing.
 
-    dvc.lock becomes what it was when the last stage began. What it lacks then, `dvc repro` runs, or finds, again. DVC's
-    own list of running commands is deleted, and so is a store that MLflow had begun to make, and in which nothing is.
+    A damaged dvc.lock is put back as it was when the last stage began; `dvc repro` runs or restores what it lacks. A
+    damaged list of DVC's running commands is deleted, and so is a store that MLflow began to make and never used.
 
     \b
     Examples:

@@ -12,12 +12,12 @@ FORMATS = ("table", "csv", "json")
 @model_option("@champion", "A version, alias or stage, or a .keras, .tflite or .onnx file.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="By default that of FILE's suffix, or table.")
 @click.option("--json", "form", flag_value="json", help="For a program to read: --format json.")
-@click.option("--top", default=1, show_default=True, type=click.IntRange(1, 10), help="So many classes a picture.")
+@click.option("--top", default=1, show_default=True, type=click.IntRange(1, 10), help="Classes shown of a picture.")
 @click.option(
     "--output",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to, whole or not at all, instead of standard output.",
+    help="Write to FILE, whole or not at all, instead of to standard output.",
 )
 @click.pass_context
 def command(

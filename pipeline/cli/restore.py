@@ -6,7 +6,7 @@ from pipeline.cli import as_json, connected, show
 @click.command
 @as_json
 def command(as_json: bool) -> None:
-    """Tell an empty or lost MLflow store what the files know.
+    """Fill an empty or lost MLflow store from the files.
 
     Runs, epochs, models and the version are made again from what `dvc pull` brings. Doing it again adds nothing.
 

@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def alone(lock: Path) -> FileLock:
-    """Return a context: within it no other process is in one of the same lock, a file. It waits for its turn."""
+    """Return a lock on a file, to be held in a `with` block: one process at a time; the others wait."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(lock)
 

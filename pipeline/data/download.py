@@ -102,7 +102,7 @@ def _chunks(body: urllib3.BaseHTTPResponse, window: float) -> Iterator[bytes]:
 
 
 def _judge(error: Exception) -> tuple[str, float | None]:
-    """Return what went wrong, and after how many seconds the server wants to be asked again; None: that is in vain."""
+    """Return what went wrong, and how many seconds to wait before the next try; None: another try cannot help."""
     if isinstance(error, requests.HTTPError):
         status, wish = error.response.status_code, error.response.headers.get("Retry-After", "")
         if status < 500 and status not in (408, 429):

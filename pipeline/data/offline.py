@@ -22,12 +22,12 @@ def look(params: Params) -> tuple[list[str], bool]:
     for name, model in params.models.items():
         with contextlib.redirect_stdout(None):  # which would say of each file that it was not asked for
             found = weights.find(name, params)
-        told = found.get("file") or found.get("reason") or "needs no weights"
+        need = found.get("file") or found.get("reason") or "needs no weights"
         if found["status"] == "skipped":
             files = " or ".join(f"{entry.file} ({' '.join(entry.checksum)})" for entry in model.weights)
-            told = f"weights missing, it {'is skipped' if optional else 'stops the run'}: put {files} into "
-            told += f"{weights.folder(params)}, or set {weights.ENVIRONMENT} to their folder"
-        lines.append(f"{name}: {told}")
+            need = f"weights missing, it {'is skipped' if optional else 'stops the run'}: put {files} into "
+            need += f"{weights.folder(params)}, or set {weights.ENVIRONMENT} to their folder"
+        lines.append(f"{name}: {need}")
         ready &= found["status"] in ("none", "ready") or (found["status"] == "skipped" and optional)
     return lines, ready
 

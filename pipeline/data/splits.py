@@ -1,4 +1,4 @@
-"""The images as arrays on disk. The test labels are sealed until nothing is left to choose, but for what reports."""
+"""The images as arrays on disk, and the seal on the test labels: only what reports scores may read them."""
 
 import sys
 from pathlib import Path

@@ -56,12 +56,11 @@ def _look(members: list[zipfile.ZipInfo]) -> None:
 
 
 def _comparable(first: dict[object, dict], numbers: dict[object, int], item: dict) -> dict:
-    """Makes the notes comparable that Keras keeps of which objects are the same one: their addresses, others each time.
+    """Return an object of the configuration with a number instead of its address, which differs each time.
 
-    Of a policy of dtypes, which has no state, the note is dropped, as Keras does not make it again when such a model is
-    saved anew. Of others it becomes a number: shared layers share weights. Raises ValueError where objects that are
-    said to be the same differ, since Keras would take the first for both. `first` and `numbers`: of the objects so far,
-    by their addresses.
+    Keras marks objects that are used twice by their address. A policy of dtypes has no state: its mark is dropped, as
+    Keras does not write it again when the model is loaded and saved. Raises ValueError if objects of the same address
+    differ: Keras would take the first for both. `first`, `numbers`: the objects so far, by address.
     """
     if SHARED not in item:
         return item

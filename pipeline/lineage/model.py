@@ -41,8 +41,8 @@ def verify(run: Run, link: str) -> str:
 def fault(folder: Path) -> str | None:
     """Return why MLflow would load anything but the Keras file, or None."""
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    if others := sorted(names - FILES):
-        return f"it has a file that MLflow did not log there: {others[0]}"
+    if unknown := sorted(names - FILES):
+        return f"it has a file that MLflow did not log there: {unknown[0]}"
     if logged_models.KERAS not in names:
         return f"it has no {logged_models.KERAS}"
     for name, content in logged_models.LOADER.items():

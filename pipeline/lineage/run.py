@@ -69,28 +69,29 @@ def _artifacts(run: Run) -> dict[str, str]:
         return {file.name: checksum(file) for file in fetched.iterdir() if file.is_file()}
 
 
-def _candidate(run: Run, logged: dict[str, str], shown: view.View, link: str, depth: int) -> Iterator[Line]:
+def _candidate(run: Run, logged: dict[str, str], expected: view.View, link: str, depth: int) -> Iterator[Line]:
     """Compare tags, params, metrics, epochs, data sets and artifacts of a run of stage `train` or `ensemble`."""
     # Inputs may be others, which gave the same model. What is the machine's is that of the last training.
-    same = run.data.tags.get(runs.INPUTS) == shown.inputs
-    inputs = f"inputs: {shown.inputs[:12]}{'' if same else ', trained from others with the same result'}"
+    same = run.data.tags.get(runs.INPUTS) == expected.inputs
+    inputs = f"inputs: {expected.inputs[:12]}{'' if same else ', trained from others with the same result'}"
     volatile = {key for record in paths.RECORDS.rglob("*.json") for key in read_json(record)}  # others each time
-    figures = {key: value for key, value in shown.metrics.items() if key not in volatile}
+    figures = {key: value for key, value in expected.metrics.items() if key not in volatile}
     accuracy = f"test accuracy {figures['test_accuracy']:.4f}"
-    points, epochs = _epochs(run, shown, link) if shown.epochs else ({}, {})
-    datasets = {dataset.name: (dataset.digest, role) for dataset, role in shown.datasets()}
+    points, epochs = _epochs(run, expected, link) if expected.epochs else ({}, {})
+    datasets = {dataset.name: (dataset.digest, role) for dataset, role in expected.datasets()}
     seen = {
         used.dataset.name: (used.dataset.digest, *(tag.value for tag in used.tags if tag.key == MLFLOW_DATASET_CONTEXT))
         for used in run.inputs.dataset_inputs
     }
-    contents = {name: hashlib.sha256(content).hexdigest() for name, content in shown.artifacts.items()}
+    contents = {name: hashlib.sha256(content).hexdigest() for name, content in expected.artifacts.items()}
     contents[INPUTS] = logged.get(INPUTS, "a file")  # of the training that logged the run
-    tags, scores, history = shown.tags, paths.METRICS / f"{shown.name}.json", paths.HISTORY / f"{shown.name}.csv"
+    scores, history = paths.METRICS / f"{expected.name}.json", paths.HISTORY / f"{expected.name}.csv"
+    tags = {key: expected.tags[key] for key in (runs.STAGE, VALIDATION)}
     parts: list[tuple[str, str, Mapping[str, object], Mapping[str, object], Path | str]] = [
-        (inputs, "tag", run.data.tags, {key: tags[key] for key in (runs.STAGE, VALIDATION)}, "the files"),
-        (f"params: {len(shown.params)}", "param", run.data.params, shown.params if same else {}, provenance.LOCK),
+        (inputs, "tag", run.data.tags, tags, "the files"),
+        (f"params: {len(expected.params)}", "param", run.data.params, expected.params if same else {}, provenance.LOCK),
         (f"figures: {len(figures)}, {accuracy}", "metric", run.data.metrics, figures, scores),
-        (f"epochs: {len(shown.epochs)}", "metric", points, epochs, history),
+        (f"epochs: {len(expected.epochs)}", "metric", points, epochs, history),
         (f"data sets: {len(datasets)}", "data set", seen, datasets, "the files"),
         (f"artifacts: {len(contents)}, as the files", "artifact", logged, contents, "the files: `pipeline restore`"),
     ]
@@ -98,7 +99,7 @@ def _candidate(run: Run, logged: dict[str, str], shown: view.View, link: str, de
         yield from compare(Line(depth, heading), f"{link}, {kind}", stored, files, place)
 
 
-def _epochs(run: Run, shown: view.View, link: str) -> tuple[dict[str, float], dict[str, float | None]]:
+def _epochs(run: Run, expected: view.View, link: str) -> tuple[dict[str, float], dict[str, float | None]]:
     """Return the metrics of each epoch, in the store and in the files, which are None where the store has more."""
     stored: dict[str, float] = {}
     for key in stream.EPOCH:
@@ -106,7 +107,7 @@ def _epochs(run: Run, shown: view.View, link: str) -> tuple[dict[str, float], di
         if len(points) != len(dict(points)):
             raise Broken(f"{link}, metric {key}", "the store has two values of an epoch")
         stored |= {f"{key} of epoch {epoch}": value for epoch, value in points}
-    files = {f"{key} of epoch {row['epoch']:.0f}": row[key] for key in stream.EPOCH for row in shown.epochs}
+    files = {f"{key} of epoch {row['epoch']:.0f}": row[key] for key in stream.EPOCH for row in expected.epochs}
     return stored, dict.fromkeys(stored) | files
 
 

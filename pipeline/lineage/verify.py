@@ -58,11 +58,11 @@ def _stages(names: list[str], model: str) -> Iterator[Line]:
 def _version(found: ModelVersion) -> Iterator[Line]:
     """From a version to its run; and to the files, if they are of its model: up to the decision, or the run's stage."""
     yield from version.verify(found)
-    made, recorded = version.run_of(found), []
-    if run.of_files(made):
+    origin, recorded = version.run_of(found), []
+    if run.of_files(origin):
         decided = paths.REGISTRY.exists() or "promote" in provenance.locked()
-        recorded = list(files.verify(["promote" if decided else made.data.tags[runs.STAGE]], 1))
-    yield from run.verify(made, 1)
+        recorded = list(files.verify(["promote" if decided else origin.data.tags[runs.STAGE]], 1))
+    yield from run.verify(origin, 1)
     yield from recorded
 
 

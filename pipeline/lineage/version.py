@@ -19,8 +19,8 @@ def verify(version: ModelVersion) -> Iterator[Line]:
     yield Line(0, f"{link}, {standing(version)}")
     marks = promotion.standing(version.name)
     if len(set(marks.values())) > 1:
-        said = ", ".join(f"{mark}: {number or 'none'}" for mark, number in marks.items())
-        raise Broken(f"{version.name}, champion", f"{said}; `pipeline history` puts them in step")
+        places = ", ".join(f"{mark}: {number or 'none'}" for mark, number in marks.items())
+        raise Broken(f"{version.name}, champion", f"{places}; `pipeline history` puts them in step")
     yield Line(1, f"candidate: {_of_run(version, run_of(version), link)}")
     history = journal.read(version.name)
     yield from _decision(version, link, history)
@@ -83,15 +83,15 @@ def _registry(version: ModelVersion, link: str, history: list[dict[str, Any]]) -
     if not paths.REGISTRY.is_file():
         yield Line(1, f"{paths.REGISTRY}: nothing was decided here")
         return
-    told = read_json(paths.REGISTRY, "tags", "version", "history")
-    if any(told["tags"].get(key) != version.tags.get(key) for key in (*versions.OWN, versions.EVIDENCE)):
+    registry = read_json(paths.REGISTRY, "tags", "version", "history")
+    if any(registry["tags"].get(key) != version.tags.get(key) for key in (*versions.OWN, versions.EVIDENCE)):
         yield Line(1, f"{paths.REGISTRY} tells of another decision")
         return
-    if provenance.digest(told.get("gate")) != version.tags.get(versions.EVIDENCE):
+    if provenance.digest(registry.get("gate")) != version.tags.get(versions.EVIDENCE):
         raise Broken(f"{paths.REGISTRY}, gate", f"it is not what {link} says")
-    entered, written = told["history"]["entries"], told["history"]["sha256"]
+    entries, digest = registry["history"]["entries"], registry["history"]["sha256"]
     restored = history[0]["action"] == "restore"  # begun anew, since the store had been lost
-    if not restored and journal.hashes(version.name)[entered : entered + 1] != [written]:
-        raise Broken(f"{version.name}, history", f"entry {entered} is not the one that {paths.REGISTRY} tells of")
+    if not restored and journal.hashes(version.name)[entries : entries + 1] != [digest]:
+        raise Broken(f"{version.name}, history", f"entry {entries} is not the one that {paths.REGISTRY} tells of")
     line = Line(1, f"{paths.REGISTRY}: as the version")
-    yield from compare(line, f"{link}, tag", version.tags, told["tags"], paths.REGISTRY)
+    yield from compare(line, f"{link}, tag", version.tags, registry["tags"], paths.REGISTRY)

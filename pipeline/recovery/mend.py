@@ -1,4 +1,4 @@
-"""What DVC and MLflow leave half-written if they are killed, put back or deleted: dvc.lock, DVC's list, a new store."""
+"""Files that DVC or MLflow was killed in writing, put back or deleted: dvc.lock, DVC's own list, a new store."""
 
 import contextlib
 import json

@@ -43,10 +43,10 @@ def _made_in(connection: sqlite3.Connection) -> list[Path]:
     rows = connection.execute("SELECT artifact_location FROM experiments ORDER BY experiment_id").fetchall()
     addresses = [urlparse(address) for (address,) in rows]
     places = [Path(unquote(address.path)) for address in addresses if address.scheme in ("file", "")]
-    made = dict.fromkeys(place.parent for place in places if place.name == ARTIFACTS)
-    if not made:
+    folders = dict.fromkeys(place.parent for place in places if place.name == ARTIFACTS)
+    if not folders:
         raise sqlite3.DatabaseError(f"no experiment of it has its files in a folder {ARTIFACTS}")
-    return list(made)
+    return list(folders)
 
 
 def _replace(connection: sqlite3.Connection, old: Path, new: Path) -> int:

@@ -18,9 +18,9 @@ def restore(params: Params, experiment: str) -> Iterator[str]:
     Raises UserError if a file is damaged, or is not the one that its stage described.
     """
     for name in candidates.trained():
-        shown = view.of(name)
-        known = runs.complete(shown.stage, shown.fingerprint)
-        run = upload.upload(shown, experiment, force=True)
+        expected = view.of(name)
+        known = runs.complete(expected.stage, expected.fingerprint)
+        run = upload.upload(expected, experiment, force=True)
         yield f"{name}: run {run.info.run_id} {'is there' if known else 'restored'}"
     if not paths.REGISTRY.exists():
         yield "registry: nothing was decided"
@@ -43,15 +43,15 @@ def _restore_version(decision: dict[str, Any]) -> str:
     action = "restore" if decision["alias"] == promotion.CHAMPION else "refuse"
     why = f"restored from files, where it was version {number}"
     promotion.enter(model, action, version, why, seen, tags.get(versions.EVIDENCE))
-    said = f"registry: {model} version {version} restored as {decision['alias']}"
+    line = f"registry: {model} version {version} restored as {decision['alias']}"
     if decision["champion"] and promotion.champion(model) is None:
-        said += f"; champion {decision['champion']} is of another commit: check that out, and restore there, too"
-    return said
+        line += f"; champion {decision['champion']} is of another commit: check that out, and restore there, too"
+    return line
 
 
 def _restore_exports(rows: list[dict[str, Any]], edge: dict[str, Any]) -> Iterator[str]:
-    made = {row["candidate"]: candidates.facts(row["candidate"]).get("fingerprint") for row in rows}
-    stale = sorted({row["candidate"] for row in rows if made[row["candidate"]] != row["fingerprint"]})
+    fingerprints = {row["candidate"]: candidates.facts(row["candidate"]).get("fingerprint") for row in rows}
+    stale = sorted({row["candidate"] for row in rows if fingerprints[row["candidate"]] != row["fingerprint"]})
     if stale:
         yield f"exports: of another model {', '.join(stale)} than the files: `dvc repro` makes them"
         return

@@ -52,8 +52,8 @@ def challenge(winner: str, figures: dict[str, Any], scores: dict[str, float], pa
             f"95 % interval {test['accuracy_low']:.4f} to {test['accuracy_high']:.4f}, which decided nothing."
         )
         tags |= {versions.EVIDENCE: provenance.digest(decision), versions.GATE: decision["reason"]}
-        made = {"model": model, "candidate": winner, "description": sentence, "tags": tags, "gate": decision}
-        version = versions.apply(made, paths.MODEL_CARD)
+        entry = {"model": model, "candidate": winner, "description": sentence, "tags": tags, "gate": decision}
+        version = versions.apply(entry, paths.MODEL_CARD)
         action = "promote" if promoted else "refuse"
         promotion.enter(model, action, version, decision["reason"], seen, tags[versions.EVIDENCE])
     found = champion if settled else versions.version_of(model, address)
@@ -118,9 +118,9 @@ def compare(
     Raises UserError if the champion's probabilities are not those that were recorded when it was trained.
     """
     labels = splits.labels(paths.VALIDATION)
-    others = (params.gate, params.evaluation.ece_bins, rivals, params.seed)
+    settings = (params.gate, params.evaluation.ece_bins, rivals, params.seed)
     if champion is None:
-        return gate.decide(challenger, None, labels, *others)
+        return gate.decide(challenger, None, labels, *settings)
     run = runs.get(champion.run_id) if champion.run_id else None
     if run is None or not {*versions.OWN} <= {*champion.tags} or VALIDATION not in run.data.tags:
         return gate.incomparable(f"version {champion.version} is not of this workflow")
@@ -138,7 +138,7 @@ def compare(
         probabilities = np.load(found)
     if probabilities.shape != challenger.probabilities.shape:
         return gate.incomparable(f"the run of version {champion.version} has probabilities of other images")
-    return gate.decide(challenger, gate.Candidate(champion.tags["candidate"], probabilities, *cost), labels, *others)
+    return gate.decide(challenger, gate.Candidate(champion.tags["candidate"], probabilities, *cost), labels, *settings)
 
 
 def images(run: Run) -> str | None:

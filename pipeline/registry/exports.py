@@ -47,10 +47,10 @@ def figures(row: dict[str, Any]) -> dict[str, float]:
 def edge(rows: list[dict[str, Any]], metrics: candidates.Metrics, params: Params) -> dict[str, Any]:
     """Give the edge model the alias, if any variant of it was shipped; return what paths.EDGE is to hold."""
     name, best = (next(row["candidate"] for row in rows if role in row["role"]) for role in ("edge", "best"))
-    made = {"model": params.registry.model, "candidate": name, "alias": versions.EDGE, "version": None}
+    outcome = {"model": params.registry.model, "candidate": name, "alias": versions.EDGE, "version": None}
     shipped = [row for row in rows if row["candidate"] == name and row["shipped"]]
     if not shipped:
-        return made | {"reason": f"no variant of {name} is within the limits"}
+        return outcome | {"reason": f"no variant of {name} is within the limits"}
     figures, top = metrics[name], metrics[best]["validation"]["accuracy"]
     test = figures["test"]
     reason = (
@@ -63,20 +63,20 @@ def edge(rows: list[dict[str, Any]], metrics: candidates.Metrics, params: Params
         f"{test['accuracy_low']:.4f} to {test['accuracy_high']:.4f}, which decided nothing."
     )
     tags = versions.tags(name, figures, params.registry.metric)
-    made |= {"description": description, "reason": reason, "shipped": files, "tags": tags}
-    return made | {"version": register(made)}
+    outcome |= {"description": description, "reason": reason, "shipped": files, "tags": tags}
+    return outcome | {"version": register(outcome)}
 
 
-def register(made: dict[str, Any]) -> str:
+def register(outcome: dict[str, Any]) -> str:
     """Make the model that paths.EDGE describes the version with the alias `edge`; return its number.
 
     A version that stage `promote` has registered keeps its card, description and tags.
     """
-    model = made["model"]
+    model = outcome["model"]
     with versions.alone():
-        known = versions.version_of(model, logged_models.model_uri(runs.of(made["candidate"])))
+        known = versions.version_of(model, logged_models.model_uri(runs.of(outcome["candidate"])))
         if known is None or versions.GATE not in known.tags:
-            version = versions.apply(made, paths.EXPORT_CARDS / f"{made['candidate']}.md")
+            version = versions.apply(outcome, paths.EXPORT_CARDS / f"{outcome['candidate']}.md")
         else:
             version = str(known.version)
         MlflowClient().set_registered_model_alias(model, versions.EDGE, version)

@@ -108,7 +108,7 @@ def tags(name: str, figures: dict[str, Any], metric: str) -> dict[str, str]:
 
     `figures`: its metrics file. `metric`: the figure on validation that decides.
     """
-    shown = {f"validation_{metric}": figures["validation"][metric]}
-    shown |= {row.tag: figures[row.section][row.key] for row in catalog.shown(catalog.TAGS)}
+    scores = {f"validation_{metric}": figures["validation"][metric]}
+    scores |= {row.tag: figures[row.section][row.key] for row in catalog.shown(catalog.TAGS)}
     whose = {"candidate": name, runs.FINGERPRINT: candidates.facts(name)["fingerprint"]}
-    return whose | {key: f"{value:.6f}" for key, value in shown.items()}
+    return whose | {key: f"{value:.6f}" for key, value in scores.items()}

@@ -56,8 +56,8 @@ def intervals(table: pd.DataFrame) -> alt.LayerChart:
     rules = base.mark_rule(strokeWidth=2).encode(x=x, x2="accuracy_high:Q")
     points = base.mark_point(filled=True, size=70, opacity=1).encode(x="accuracy:Q")
     labels = base.mark_text(dy=-10, fontWeight="bold").encode(x="accuracy:Q", text=alt.Text("accuracy:Q", format=".2%"))
-    said = each(table, "{candidate} {accuracy:.2%} ({accuracy_low:.2%} to {accuracy_high:.2%})")
-    described = f"Test accuracy with 95 % interval: {said}"
+    summary = each(table, "{candidate} {accuracy:.2%} ({accuracy_low:.2%} to {accuracy_high:.2%})")
+    described = f"Test accuracy with 95 % interval: {summary}"
     return (rules + points + labels).properties(width=WIDTH, height=alt.Step(38), description=described)
 
 
@@ -73,8 +73,8 @@ def against(table: pd.DataFrame) -> alt.LayerChart:
         base.mark_text(dy=-10, fontWeight="bold").encode(x="accuracy:Q", text=alt.Text("accuracy:Q", format=".2%")),
     ]
     beside = table["notebook"].map("the notebook's {:.2%}".format, na_action="ignore").fillna("not in the notebook")
-    said = each(table.assign(beside=beside), "{candidate} {accuracy:.2%}, {beside}")
-    described = f"Test accuracy beside the notebook's: {said}"
+    summary = each(table.assign(beside=beside), "{candidate} {accuracy:.2%}, {beside}")
+    described = f"Test accuracy beside the notebook's: {summary}"
     return alt.layer(ways, before, now, *texts).properties(width=WIDTH, height=alt.Step(38), description=described)
 
 
@@ -92,9 +92,9 @@ def tradeoff(table: pd.DataFrame, cost: str) -> alt.LayerChart:
     points = base.mark_point(filled=True, size=70, opacity=1).encode(
         y="accuracy:Q", shape=marks["shape"], fillOpacity=filled, stroke=marks["color"]
     )
-    said = each(table.assign(cost=table[cost]), "{candidate} {accuracy:.2%} at {cost:.1f}")
+    summary = each(table.assign(cost=table[cost]), "{candidate} {accuracy:.2%} at {cost:.1f}")
     best = ", ".join(table.loc[table["front"], "candidate"])
-    described = f"Test accuracy against {TITLES[cost]}: {said}. Not beaten in both: {best}"
+    described = f"Test accuracy against {TITLES[cost]}: {summary}. Not beaten in both: {best}"
     return (rules + points).properties(width=WIDTH, height=220, description=described)
 
 
@@ -111,8 +111,8 @@ def curves(table: pd.DataFrame, column: str) -> alt.LayerChart:
     points = base.mark_point(filled=True, size=30, opacity=1).encode(shape=marks["shape"])
     points = points.transform_filter("datum.images == 'validation'")
     last = table.assign(value=table[column]).groupby(["architecture", "images"], sort=False).tail(1)
-    said = each(last, "{architecture} {value:.4f} ({images}) after {epoch:.0f} epochs")
-    described = f"Validation and training {column} against epochs. At the end: {said}"
+    summary = each(last, "{architecture} {value:.4f} ({images}) after {epoch:.0f} epochs")
+    described = f"Validation and training {column} against epochs. At the end: {summary}"
     return (lines + points).properties(width=WIDTH, height=220, description=described)
 
 
@@ -133,10 +133,10 @@ def confusion(table: pd.DataFrame, name: str) -> alt.LayerChart:
     counts = base.transform_filter("datum.count > 0").mark_text().encode(text="count:Q")
     mistakes = table[(table["actual"] != table["predicted"]) & (table["count"] > 0)]
     worst = mistakes.sort_values("count", ascending=False, kind="stable").head(3)
-    said = each(worst, "{count} of {actual} taken for {predicted}", ", ")
+    summary = each(worst, "{count} of {actual} taken for {predicted}", ", ")
     total, correct = table["count"].sum(), table["count"].sum() - mistakes["count"].sum()
     described = f"Confusion matrix of {name}: {correct} of {total} test images right. "
-    described += f"Most frequent mistakes: {said}" if said else "No mistakes"
+    described += f"Most frequent mistakes: {summary}" if summary else "No mistakes"
     return (wrong + right + counts).properties(width=WIDTH, height=WIDTH, description=described)
 
 
@@ -166,8 +166,8 @@ def reliability(table: pd.DataFrame, name: str) -> alt.LayerChart:
         y=alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(domain=[0, 1]), axis=PERCENT),
         size=alt.Size("images:Q", legend=None, scale=alt.Scale(range=[20, 300])),
     )
-    said = each(table, "{confidence:.0%}: {accuracy:.0%} of {images}")
-    described = f"Reliability of {name}: accuracy by mean confidence of the bin. {said}"
+    summary = each(table, "{confidence:.0%}: {accuracy:.0%} of {images}")
+    described = f"Reliability of {name}: accuracy by mean confidence of the bin. {summary}"
     return (line.encode(x="x:Q", y="y:Q") + bins).properties(width=200, height=200, description=described)
 
 

@@ -62,8 +62,8 @@ def _keras(path: Path) -> Any:
     model = keras_model.load(path)
     _require(path, [getattr(model, "input_shape", None)], [getattr(model, "output_shape", None)])
     for layer in model._flatten_layers(include_self=False):  # those of a model within the model, too
-        for made in [tensor for node in layer._inbound_nodes for tensor in node.output_tensors]:
-            numbers = math.prod(size or 1 for size in made.shape[1:])
+        for tensor in [output for node in layer._inbound_nodes for output in node.output_tensors]:
+            numbers = math.prod(size or 1 for size in tensor.shape[1:])
             if numbers > LARGEST:
                 name = layer.name
                 raise UserError(f"{path} takes too much memory: its layer {name} makes {numbers:,} numbers of an image")

@@ -85,8 +85,8 @@ def write(predictions: Iterable[Prediction], count: int, form: str, top: int, ou
             for prediction in itertools.chain(begun, waiting):
                 if prediction.reason is not None:
                     unreadable += 1
-                    told = printable(f"{prediction.path}: {prediction.reason}")
-                    _say(f"{click.style('unreadable:', fg='red')} {told}\n", sys.stderr)
+                    line = printable(f"{prediction.path}: {prediction.reason}")
+                    _say(f"{click.style('unreadable:', fg='red')} {line}\n", sys.stderr)
                 yield prediction
                 if progress is not None:
                     progress.update()

@@ -21,9 +21,9 @@ def main() -> None:
         text = model_card.render(name, logged_models.model_uri(run), exports=rows)
         with replacing(paths.EXPORT_CARDS / f"{name}.md") as temporary:
             temporary.write_text(text)
-    made = exports.edge(rows, candidates.scored(), params)
-    if made["version"] is None:
-        print(f"{made['model']}: @{versions.EDGE} stays where it was: {made['reason']}")
+    outcome = exports.edge(rows, candidates.scored(), params)
+    if outcome["version"] is None:
+        print(f"{outcome['model']}: @{versions.EDGE} stays where it was: {outcome['reason']}")
     else:
-        print(f"{made['model']} version {made['version']}, @{versions.EDGE}: {made['description']}")
-    write_json(paths.EDGE, made)
+        print(f"{outcome['model']} version {outcome['version']}, @{versions.EDGE}: {outcome['description']}")
+    write_json(paths.EDGE, outcome)

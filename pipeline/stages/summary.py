@@ -10,6 +10,8 @@ from pipeline.core import candidates, environment, paths, process
 from pipeline.core.files import read_json
 from pipeline.reporting import catalog, results
 
+LIBRARIES = ("tensorflow", "keras", "numpy")  # JAX, if it is installed, may have had no part in a training
+
 
 def main() -> None:
     environment.check(store=False)
@@ -30,7 +32,7 @@ def table(metrics: candidates.Metrics) -> str:
 
 
 def outdated(names: Iterable[str]) -> str | None:
-    """Return a line that says which candidates were trained with other versions of libraries than are installed.
+    """Return a line that says which candidates were trained with other versions of LIBRARIES than are installed.
 
     None if there are none, or their records do not say.
     """
@@ -38,7 +40,7 @@ def outdated(names: Iterable[str]) -> str | None:
     for name in names:
         record = paths.RECORDS / "train" / f"{name}.json"
         trained = read_json(record).get("versions", {}) if record.exists() else {}
-        for library in process.LIBRARIES:
+        for library in LIBRARIES:
             now = installed.get(library, "none")
             if trained.get(library, now) != now:
                 found.setdefault(f"{library} {trained[library]} (now {now})", []).append(name)

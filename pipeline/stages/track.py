@@ -20,9 +20,9 @@ def main() -> None:
     from pipeline.tracking import store, upload, view  # MLflow takes seconds to import
 
     experiment = store.connect(params)
-    shown = view.of(name)
-    run = upload.upload(shown, experiment)
-    write_json(paths.RUNS / f"{name}.json", {"stage": shown.stage, "fingerprint": shown.fingerprint})
+    expected = view.of(name)
+    run = upload.upload(expected, experiment)
+    write_json(paths.RUNS / f"{name}.json", {"stage": expected.stage, "fingerprint": expected.fingerprint})
     print(f"{name}: run {run.info.run_id}")
 
 

@@ -37,19 +37,19 @@ def log(run: Run, model: Path, example: np.ndarray) -> LoggedModel:
     if begun and begun.status == LoggedModelStatus.READY:
         return begun
     client = MlflowClient()
-    made = begun or client.create_logged_model(run.info.experiment_id, name="model", source_run_id=run.info.run_id)
-    if made.model_id not in [output.model_id for output in client.get_run(run.info.run_id).outputs.model_outputs]:
-        client.log_outputs(run.info.run_id, [LoggedModelOutput(made.model_id, 0)])
+    entry = begun or client.create_logged_model(run.info.experiment_id, name="model", source_run_id=run.info.run_id)
+    if entry.model_id not in [output.model_id for output in client.get_run(run.info.run_id).outputs.model_outputs]:
+        client.log_outputs(run.info.run_id, [LoggedModelOutput(entry.model_id, 0)])
     with tempfile.TemporaryDirectory() as folder:
-        written = write(made, model, example, Path(folder, "model"))
+        written = write(entry, model, example, Path(folder, "model"))
         client.set_tag(run.info.run_id, FILES, folder_checksum(written))
-        client.log_model_artifacts(made.model_id, str(written))
-    return client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
+        client.log_model_artifacts(entry.model_id, str(written))
+    return client.finalize_logged_model(entry.model_id, LoggedModelStatus.READY)
 
 
-def write(made: LoggedModel, model: Path, example: np.ndarray, folder: Path) -> Path:
+def write(entry: LoggedModel, model: Path, example: np.ndarray, folder: Path) -> Path:
     """Write what `mlflow.tensorflow.save_model` would, but with the Keras file as it is, and without TensorFlow."""
-    described = Model(made.artifact_location, made.source_run_id, model_uuid=made.model_id, model_id=made.model_id)
+    described = Model(entry.artifact_location, entry.source_run_id, model_uuid=entry.model_id, model_id=entry.model_id)
     data = {"data": "data", "code": None}
     versions = {name: importlib.metadata.version(name) for name in ("mlflow", "tensorflow", "keras")}
     keras = {"model_type": "keras", "keras_version": versions["tensorflow"], "save_format": "tf"}
@@ -91,7 +91,7 @@ def place(model_uri: str) -> str:
 
 
 def served(version: ModelVersion) -> str:
-    """Return where that lies which a registered version gives to whoever loads it."""
+    """Return the address of the files that MLflow loads for a registered version."""
     return str(MlflowClient().get_model_version_download_uri(version.name, version.version))
 
 

@@ -57,15 +57,15 @@ def stream(name: str, tags: dict[str, str], params: dict[str, str], current: Att
 
     The run ends FINISHED, FAILED after an error, or KILLED after Ctrl-C or SIGTERM.
     """
-    shown = Stream()
-    shown.attempt(_begin, name, tags, params, current)
+    live = Stream()
+    live.attempt(_begin, name, tags, params, current)
     try:
-        yield shown
+        yield live
     except BaseException as error:
-        shown.attempt(mlflow.set_tag, runs.ENDED, f"{type(error).__name__}: {error}"[:250])
-        shown.attempt(mlflow.end_run, runs.KILLED if isinstance(error, KeyboardInterrupt) else runs.FAILED)
+        live.attempt(mlflow.set_tag, runs.ENDED, f"{type(error).__name__}: {error}"[:250])
+        live.attempt(mlflow.end_run, runs.KILLED if isinstance(error, KeyboardInterrupt) else runs.FAILED)
         raise
-    shown.attempt(mlflow.end_run, runs.FINISHED)
+    live.attempt(mlflow.end_run, runs.FINISHED)
 
 
 def log_epochs(run_id: str, rows: list[dict[str, float]]) -> None:

@@ -36,9 +36,9 @@ def upload(view: View, experiment: str, force: bool = False) -> Run:
     now = get_current_time_millis()
     metrics = [Metric(key, value, now, 0) for key, value in view.metrics.items() if data.metrics.get(key) != value]
     params = [Param(key, value) for key, value in view.params.items() if key not in data.params]
-    shown = view.tags if runs.INPUTS in data.tags else view.tags | {runs.INPUTS: view.inputs}
-    others = [RunTag(key, value) for key, value in shown.items() if data.tags.get(key) != value]
-    client.log_batch(run_id, metrics, params, others)
+    wanted = view.tags if runs.INPUTS in data.tags else view.tags | {runs.INPUTS: view.inputs}
+    changed = [RunTag(key, value) for key, value in wanted.items() if data.tags.get(key) != value]
+    client.log_batch(run_id, metrics, params, changed)
     log_epochs(run_id, view.epochs)
     seen = {used.dataset.name for used in run.inputs.dataset_inputs}
     for dataset, role in view.datasets():

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pipeline.core import candidates, params, paths, process
+from pipeline.core import candidates, params, paths
 from pipeline.core.files import write_json
 from pipeline.stages import summary
 from tests.conftest import ROOT
@@ -15,7 +15,7 @@ REASON = "ImageNet weights unreachable, and none in the weights folder"
 SPLIT = {"accuracy": 0.95412, "accuracy_low": 0.9498, "accuracy_high": 0.9580, "top3": 0.996, "nll": 0.1437}
 SPLIT |= {"ece": 0.00701, "macro_f1": 0.954, "images": 10_000}
 NAMES = [*params.architectures(), "ensemble"]
-VERSIONS = {name: importlib.metadata.version(name) for name in process.LIBRARIES}
+VERSIONS = {name: importlib.metadata.version(name) for name in summary.LIBRARIES}
 
 
 @pytest.fixture
