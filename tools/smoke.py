@@ -14,6 +14,7 @@ from pipeline.data import cifar10, sources, weights
 from tools import profiles
 
 WORKSPACE = Path(".smoke")
+EPOCHS = 2  # at most
 RESULTS = ("dvc.lock", "metrics/", "plots/", "reports/", "registry.json")  # tracked, but of another run
 
 
@@ -46,6 +47,8 @@ def make_workspace(folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
             shutil.copy2(name, folder / name, follow_symlinks=False)
     values = profiles.laid_over(read_yaml(paths.PARAMS), "smoke")
+    for entry in values["models"].values():  # also one that the profile does not name
+        entry["training"]["epochs"] = min(entry["training"]["epochs"], EPOCHS)
     values["weights"]["folder"] = str(Path(values["weights"]["folder"]).resolve())
     for source in values["data"]["sources"]:
         if source["type"] == "local":

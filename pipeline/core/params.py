@@ -53,10 +53,10 @@ def checked(values: Any, path: Path) -> Params:
 
 def _check_module(name: str, model: Model, path: Path) -> None:
     """Raise UserError unless there is a module of that name, for that method and that network."""
-    if name not in architectures():
-        raise UserError(f"{path}: models.{name}: unknown architecture; known: {', '.join(architectures())}")
-    module = importlib.import_module(f"pipeline.{MODULES.name}.{name}")  # which imports Keras when it builds
     file = f"pipeline/{MODULES.name}/{name}.py"
+    if name not in architectures():
+        raise UserError(f"{path}: models.{name}: unknown: add {file}, or name one of {', '.join(architectures())}")
+    module = importlib.import_module(f"pipeline.{MODULES.name}.{name}")  # which imports Keras when it builds
     if not hasattr(module, "build" if model.method == "scratch" else "backbone"):
         fitting = "scratch" if hasattr(module, "build") else "transfer, or finetune"
         raise UserError(f"{path}: models.{name}.method: {file} is not for {model.method}: give {fitting}")

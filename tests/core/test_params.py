@@ -121,7 +121,7 @@ def test_a_missing_key_is_named(tmp_path):
 def test_an_unknown_architecture_is_named_with_the_known_ones(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(changed(["models", "vgg16"], yaml.safe_load(YAML)["models"]["custom_cnn"]))
-    with pytest.raises(UserError, match=r"models.vgg16: unknown architecture; known: custom_cnn, efficientnet_lite0"):
+    with pytest.raises(UserError, match=r"models.vgg16: unknown: add pipeline/models/vgg16.py, or name one of custom"):
         params.load(path)
 
 

@@ -17,6 +17,7 @@ from pipeline.training.trunk import split, trunk
 
 MODELS = params.load(Path(__file__).parents[2] / "params.yaml").models
 PRETRAINED = [name for name, model in MODELS.items() if model.method == "transfer"]
+SCRATCH = [name for name, model in MODELS.items() if model.method == "scratch"]
 RESOLUTION = 96  # of the tests of one network only
 
 
@@ -54,6 +55,16 @@ def assert_same(first: dict[str, list[np.ndarray]], second: dict[str, list[np.nd
         assert len(first[name]) == len(second[name])
         for one, other in zip(first[name], second[name], strict=True):
             assert np.array_equal(one, other), name
+
+
+@pytest.mark.parametrize("name", SCRATCH)
+def test_a_network_trained_from_scratch_maps_pictures_of_each_size_to_logits(name, pictures):
+    network = models.get(name).build(pictures, **MODELS[name].network)
+    for side in (16, 24, 32):
+        logits = keras.ops.convert_to_numpy(network(np.zeros((2, side, side, 3), "float32")))
+        assert (logits.shape, logits.dtype) == ((2, 10), "float32"), f"{name} gives {logits.shape} at {side} pixels"
+    probabilities = keras.ops.convert_to_numpy(network(pictures.astype("float32"))).sum(axis=1)
+    assert not np.allclose(probabilities, 1), f"{name} ends with a softmax: it is to give logits"
 
 
 @pytest.mark.parametrize("name", PRETRAINED)

@@ -1,5 +1,6 @@
 """The charts: what they say, that their names are text, and that extreme tables can be drawn."""
 
+import inspect
 import json
 import re
 
@@ -10,6 +11,7 @@ import vl_convert
 from PIL import Image
 
 from pipeline.reporting import charts, montage, render, tables
+from tests.conftest import ROOT
 from tools import plots
 
 COMPARISON = pd.DataFrame(
@@ -45,6 +47,24 @@ def test_a_chart_says_in_its_label_what_it_shows_and_names_are_text(chart):
     assert "&lt;b&gt;one 90.00%" in label
     assert "<b>" not in drawn
     assert "http" not in drawn
+
+
+def test_every_chart_is_listed_and_every_listed_one_has_a_section_of_the_page():
+    source = {name: (ROOT / "pipeline" / name).read_text() for name in ("reporting/page.py", "stages/track.py")}
+    listing = (ROOT / "pipeline/reporting/charts.py").read_text().partition("CHARTS = {")[2]
+    for name, function in vars(charts).items():
+        if inspect.isfunction(function) and "alt." in str(inspect.signature(function).return_annotation):
+            drawn = any(f"{name}(" in text for text in (listing, *source.values()))
+            assert drawn, f"nobody draws {name}: give it a row in CHARTS of pipeline/reporting/charts.py"
+    page = (ROOT / "pipeline/reporting/templates/report.html").read_text()
+    sections = set(re.findall(r'figures\("(\w+)"', page))
+    for name, chart in charts.CHARTS.items():
+        assert chart.section in sections, f"{name}: the page has no section {chart.section}: {sorted(sections)}"
+
+
+def test_the_charts_of_a_real_run_say_what_they_show(inside):
+    for name, chart in charts.CHARTS.items():
+        assert chart.draw().to_dict().get("description"), f"chart {name} needs a description"
 
 
 def test_a_candidate_has_one_colour_in_all_charts_and_the_ensemble_the_first():
