@@ -18,7 +18,7 @@ NOTICES = (  # lines from C++, as regular expressions for `grep -E`
     "^[IW][0-9]{4} [0-9:.]+ ",  # information and warnings of absl's logging
     "^[0-9-]+ [0-9:.]+: [IW] ",  # the same of TensorFlow's own
     "^[EF0-9].*(cuInit|cudaGetRuntimeVersion|Unable to register cu[A-Z]+ factory)",  # there is no GPU; no error
-    "^INFO: (Created|Initialized) TensorFlow Lite",
+    "^(INFO: (Created|Initialized) TensorFlow Lite|fully_quantize: )",
     r"\[[IW]:onnxruntime",
 )
 
