@@ -30,7 +30,7 @@ smoke: $(INSTALLED) ## the whole graph on 2,000 training and 1,000 test images, 
 test: $(INSTALLED) ## run the tests but the slow ones
 	python -m pytest $(WORKERS)
 
-slow: $(INSTALLED) ## run the slow tests: every command of README and docs, JAX, Ctrl-C in a training
+slow: $(INSTALLED) ## run the slow tests: every command of README and docs, all that is done again, JAX, Ctrl-C
 	python -m pytest $(WORKERS) -m slow
 
 drill: $(INSTALLED) ## inject faults: kills, hostile files, bad servers, races; a line for each

@@ -15,7 +15,7 @@ from dvc.repo import Repo
 from playwright.sync_api import Browser
 
 import pipeline  # noqa: F401  sets what TensorFlow reads at its first import
-from pipeline.core import files, params
+from pipeline.core import files, params, paths
 from pipeline.data import cifar10, manifest, sources
 from pipeline.data import weights as pretrained
 from pipeline.stages import weights
@@ -94,11 +94,21 @@ def repository(folder: Path) -> None:
     Repo.init(str(folder), no_scm=True).close()
 
 
+@pytest.fixture(scope="session")
+def database(tmp_path_factory) -> Path:
+    """The database of a store in which nothing is, which MLflow takes a second to make."""
+    path = tmp_path_factory.mktemp("database") / tracking.DATABASE
+    mlflow.MlflowClient(f"{tracking.SQLITE}{path}").search_experiments()
+    return path
+
+
 @pytest.fixture
-def store(tmp_path, monkeypatch, checked) -> None:
+def store(tmp_path, monkeypatch, checked, database) -> None:
     """A new MLflow store (SQLite) in a folder that has the project's graph and params, and is the current one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    paths.STORE.mkdir()
+    shutil.copy(database, paths.STORE)
     repository(tmp_path)
     tracking.connect(checked)
     yield

@@ -91,6 +91,7 @@ def test_operations_of_a_forward_pass_are_counted():
         ),
     ],
 )
+@pytest.mark.slow
 def test_a_mistake_is_one_line(arguments, message):
     result = subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 1

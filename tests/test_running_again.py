@@ -55,6 +55,7 @@ def test_the_trunk_is_computed_again_when_what_it_is_made_of_changed(where, old,
     assert ("Running stage 'trunk@efficientnet_lite0'" in result.stdout) == again
 
 
+@pytest.mark.slow
 def test_a_diverging_run_is_marked_failed_and_nothing_is_promoted(workspace):
     before = workspace.change("custom_cnn", learning_rate=1e6)
     try:

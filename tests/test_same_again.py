@@ -11,7 +11,7 @@ from pipeline.registry import versions
 from pipeline.tracking import provenance, runs
 from tests.tampering import MODEL, kept, run_id
 
-pytestmark = pytest.mark.usefixtures("inside")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("inside")]
 
 TRAIN = "train@custom_cnn"
 

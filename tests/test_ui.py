@@ -38,6 +38,7 @@ def ui(store, tmp_path):
         process.wait(60)
 
 
+@pytest.mark.slow
 def test_it_shows_the_store_or_names_the_pages_of_a_tracking_server(ui, checked):
     (port,) = free_ports(1)
     address = f"http://127.0.0.1:{port}"

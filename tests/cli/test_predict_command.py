@@ -178,6 +178,7 @@ def test_a_payload_is_whole_or_not_at_all(place):
     assert result.stderr == "error: text.png: is no picture in a format that is read\n"
 
 
+@pytest.mark.slow
 def test_the_champion_of_a_run_predicts(small, place):
     photos = [place / f"photos/{number:02}.png" for number in range(12)]
     told = small.pipeline("predict", *map(str, photos), "--json", "--top", "10")

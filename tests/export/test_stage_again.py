@@ -8,6 +8,8 @@ import yaml
 from pipeline.core.files import read_json
 from tests.tampering import MODEL, kept, run_id
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def exported(small, inside):

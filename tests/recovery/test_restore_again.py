@@ -9,6 +9,7 @@ from pipeline.core.files import write_json
 from pipeline.tracking import runs
 from tests.workspace import Workspace
 
+pytestmark = pytest.mark.slow
 MODEL = "cifar10-classifier"
 NAMES = ("custom_cnn", "ensemble")
 
