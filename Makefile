@@ -37,7 +37,7 @@ drill: $(INSTALLED) ## inject faults: kills, hostile files, bad servers, races; 
 	@python -m drills
 
 fuzz: $(INSTALLED) ## try 10,000 cases on each reader of files
-	FUZZ_CASES=10000 python -m pytest tests/formats/test_fuzz.py
+	FUZZ_CASES=10000 python -m pytest tests/formats/test_fuzz.py tests/data/test_download_fuzz.py
 
 bench: $(INSTALLED) ## measure against the notebook's method, PyTorch, LiteRT and the machine's peak, after make repro
 	@$(BIN)/python -c 'import torch' 2> /dev/null \

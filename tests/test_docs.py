@@ -39,7 +39,7 @@ NOT_RUN = {
     "make slow": "the same",
     "make lint": "CI runs it beside the tests",
     "make drill": "minutes; the tests that are marked as faults are part of it",
-    "make fuzz": "minutes; test_fuzz.py has fewer cases",
+    "make fuzz": "minutes; `make test` tries fewer cases",
     "make bench": "an hour, and PyTorch is installed for it",
     "make audit": "asks a server",
     "pipeline serve": "`make serve` runs it",

@@ -4,7 +4,6 @@ A command imports what it needs when it runs: MLflow and TensorFlow take seconds
 """
 
 import json
-import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +42,6 @@ def connected() -> "Params":
     params = environment.check()
     from pipeline.tracking import store
 
-    logging.getLogger("mlflow.store.db.utils").disabled = True  # it prints a traceback of what is told in a line, too
     store.connect(params)
     return params
 

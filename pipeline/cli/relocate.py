@@ -22,5 +22,4 @@ def command(store: str, as_json: bool) -> None:
 
     changed = relocate.relocate(Path(store))
     lines = [f"{store}: {count} paths that began with {old}" for old, count in changed.items()]
-    counts = {str(old): count for old, count in changed.items()}
-    show(as_json, counts, lines or [f"{store}: nothing to mend"])
+    show(as_json, {str(old): count for old, count in changed.items()}, lines or [f"{store}: nothing to mend"])

@@ -1,6 +1,6 @@
 import click
 
-from pipeline.cli import as_json, connected, show
+from pipeline.cli import as_json, show
 
 
 @click.command
@@ -15,7 +15,9 @@ def command(as_json: bool) -> None:
       dvc pull --allow-missing && pipeline restore
       pipeline restore --json
     """
-    params = connected()
+    from pipeline.core import environment
+
+    params = environment.check()
     from pipeline.recovery import restore
     from pipeline.tracking import store
 

@@ -152,8 +152,7 @@ def _champion(model: str, seen: list[dict]) -> str | None:
 
 def _at_alias(model: str) -> str | None:
     registered = MlflowClient().search_registered_models(f"name = '{model}'")
-    alias = registered[0].aliases.get(CHAMPION) if registered else None
-    return alias and str(alias)
+    return str(alias) if registered and (alias := registered[0].aliases.get(CHAMPION)) else None
 
 
 def _short(text: str, most: int) -> str:

@@ -33,7 +33,8 @@ def share(value: float, digits: int = 2) -> str:
 
 def view() -> dict[str, Any]:
     """Return what the page says, section by section."""
-    metrics, scored = candidates.metrics(), candidates.scored()
+    metrics = candidates.metrics()
+    scored = {name: figures for name, figures in metrics.items() if "skipped" not in figures}
     prepared = read_yaml(Path("dvc.lock"))["stages"]["prepare"]["outs"]
     return {
         "decision": read_json(paths.REGISTRY),

@@ -17,6 +17,7 @@ from pipeline.core.schema import Params
 
 SQLITE, DATABASE, ARTIFACTS = "sqlite:///", "mlflow.db", "artifacts"
 FAILURES = (MlflowException, SQLAlchemyError, RequestException)  # of a store that does not do what it is asked
+logging.getLogger("mlflow.store.db.utils").disabled = True  # it prints a traceback of what is told in a line, too
 logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # of a store that is away, `stream` warns once
 
 

@@ -6,36 +6,26 @@ A few cases of each in `make test`; `make fuzz` tries 10,000.
 import copy
 import hashlib
 import json
-import os
-import socketserver
-import threading
 import zipfile
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from drills import files
 from pipeline.core import params, paths
 from pipeline.core.errors import UserError
 from pipeline.core.files import read_yaml
-from pipeline.core.schema import Http
-from pipeline.data import cifar10, download, manifest, parquet
+from pipeline.data import cifar10, manifest, parquet
 from pipeline.data.download import Unreachable
 from pipeline.formats import hdf5, keras_archive, torch_checkpoint
 from tests.conftest import ROOT
 from tests.formats.test_torch_checkpoint import tensor, write
+from tests.fuzzing import changed, fuzzed, one_line
 
-CASES = int(os.environ.get("FUZZ_CASES", "60"))
-fuzzed = settings(
-    max_examples=CASES,
-    deadline=None,
-    derandomize="FUZZ_CASES" not in os.environ,  # `make test` is to find the same tomorrow
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -52,21 +42,6 @@ ODD_YAML = (
     b"? {a: 1}\n",
     b"\x1b[2J",
 )
-HTTP = Http(connect_timeout=2.0, read_timeout=2.0, retries=0, backoff=0.0)
-CONTENT = np.random.default_rng(0).bytes(2000)
-NUMBERS = st.sampled_from([0, 1, 500, 1999, 2000, 2001, -1, "9" * 5000, "many", "", "1 2", "0x7"]) | st.integers()
-
-
-def one_line(error: Exception) -> None:
-    assert str(error) and str(error).isprintable()
-
-
-def changed(data: st.DataObject, content: bytes, parts: tuple[bytes, ...] = (b"",)) -> bytes:
-    """The content with some bytes changed, cut out or put in, perhaps one of `parts` among them."""
-    place = data.draw(st.integers(0, len(content)))
-    length = data.draw(st.integers(0, 64))
-    new = data.draw(st.binary(max_size=64) | st.sampled_from(parts))
-    return content[:place] + new + content[place + length :]
 
 
 @fuzzed
@@ -198,49 +173,6 @@ def test_weights_of_anything_are_arrays_or_refused(data, tmp_path):
         assert all(isinstance(array, np.ndarray) for array in hdf5.arrays(path).values())
     except ValueError as error:
         assert str(error).startswith("its weights")
-
-
-class Answer(socketserver.StreamRequestHandler):
-    """Sends what its server has, whatever is asked."""
-
-    def handle(self) -> None:
-        while self.rfile.readline().strip():  # the request's head
-            pass
-        self.wfile.write(self.server.answer)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer) as made:
-        threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True).start()
-        yield made
-        made.shutdown()
-
-
-@fuzzed
-@given(data=st.data())
-def test_a_server_that_answers_anything_gives_the_file_or_no_file(data, server, tmp_path):
-    status = data.draw(st.sampled_from([200, 206, 204, 302, 404, 416, 429, 503]))
-    first, last, whole, length, wish = (data.draw(NUMBERS) for _ in range(5))
-    heads = [f"Content-Range: bytes {first}-{last}/{whole}", f"Content-Length: {length}", f"Retry-After: {wish}"]
-    heads += ["Transfer-Encoding: chunked", "Content-Encoding: gzip", "Location: /other"]
-    chosen = data.draw(st.lists(st.sampled_from(heads), unique=True))
-    server.answer = "\r\n".join([f"HTTP/1.1 {status} X", *chosen, "", ""]).encode()
-    server.answer += CONTENT[data.draw(st.sampled_from([0, 0, 500, 1999])) :]
-    if data.draw(st.integers(0, 3)) == 0:
-        server.answer = changed(data, server.answer)
-    path, part = tmp_path / "x", tmp_path / "x.part"
-    path.unlink(missing_ok=True)
-    part.unlink(missing_ok=True)
-    if begun := data.draw(st.sampled_from([0, 0, 500, 2000])):
-        part.write_bytes(CONTENT[:begun])
-    url = f"http://127.0.0.1:{server.server_address[1]}/x"
-    try:
-        download.fetch(url, path, "sha256", hashlib.sha256(CONTENT).hexdigest(), HTTP)
-        assert path.read_bytes() == CONTENT
-    except (UserError, Unreachable) as error:
-        one_line(error)
-        assert not path.exists()
 
 
 @fuzzed

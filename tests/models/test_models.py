@@ -11,7 +11,7 @@ from keras.src.legacy.saving import legacy_h5_format
 from pipeline import models
 from pipeline.core import params
 from pipeline.core.errors import UserError
-from pipeline.models import custom_cnn, efficientnet_lite0, mobilenetv2
+from pipeline.models import efficientnet_lite0, mobilenetv2
 from pipeline.training.transfer import head, settled
 from pipeline.training.trunk import split, trunk
 
@@ -163,54 +163,6 @@ def test_an_unknown_cut_is_refused(backbones):
 def test_a_cut_beside_a_shortcut_is_refused(backbones):
     with pytest.raises(UserError, match=r"network\.cut: .*'block_12_project'"):
         split(backbones("mobilenetv2"), "block_12_project")
-
-
-@pytest.fixture(scope="module", params=[2, 3])
-def custom(images, request) -> keras.Model:
-    return custom_cnn.build(images[0][:1000], [16, 32, 32], depth=request.param, activation="gelu")
-
-
-@pytest.mark.parametrize("side", [16, 24, 32])
-def test_custom_cnn_maps_pictures_of_several_sides_to_logits(side, custom):
-    pictures = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), "uint8")
-    logits = np.asarray(custom(pictures))
-    assert (logits.shape, logits.dtype) == ((2, 10), "float32")
-    assert np.isfinite(logits).all()
-    assert not np.allclose(logits[0], logits[1])
-
-
-def test_custom_cnns_whitening_is_frozen_and_everything_else_trained(custom):
-    assert not custom.get_layer("whiten").trainable_weights
-    frozen = {id(weight) for weight in custom.non_trainable_weights}
-    statistics = [
-        weight
-        for layer in custom.layers
-        if isinstance(layer, keras.layers.BatchNormalization)
-        for weight in layer.non_trainable_weights
-    ]
-    assert frozen == {id(weight) for weight in [*custom.get_layer("whiten").weights, *statistics]}
-
-
-def test_whitening_makes_the_patches_components_uncorrelated(custom, images):
-    scaled = custom.get_layer("scale")(images[0][:1000])
-    responses = np.asarray(custom.get_layer("whiten")(scaled)).reshape(-1, 24)
-    assert np.allclose(responses[:, :12], -responses[:, 12:], atol=1e-4)
-    second_moments = responses[:, :12].T @ responses[:, :12] / len(responses)
-    assert np.allclose(second_moments - np.diag(np.diag(second_moments)), 0, atol=1e-2)
-    assert (np.diag(second_moments) > 0.5).all()
-    assert (np.diag(second_moments) < 1.01).all()
-
-
-def test_custom_cnns_convolutions_start_by_passing_their_input_through(custom):
-    convolutions = [layer for layer in custom.layers if layer.name.endswith("_conv")]
-    assert len(convolutions) in (6, 9)
-    for layer in convolutions:
-        kernel = layer.get_weights()[0]
-        channels = min(kernel.shape[2:])
-        identity = np.zeros((3, 3, kernel.shape[2], channels))
-        identity[1, 1, range(channels), range(channels)] = 1
-        assert np.array_equal(kernel[..., :channels], identity)
-        assert kernel[..., channels:].any(axis=(0, 1, 2)).all()
 
 
 def test_lite0s_real_weights_change_every_layer(lite0_weights, backbones):
