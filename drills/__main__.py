@@ -1,7 +1,8 @@
 """Every fault that the project claims to stand, injected: `python -m drills` (or `make drill`), a line for each.
 
 A line has what was injected, what was seen, and whether the claim holds. Quick faults are tests with the mark `fault`;
-the others are modules here, each with `faults()`, which yields such lines. Exits with 1 if any claim does not hold.
+the others are modules here, each with `faults()`, which yields such lines. The lines of a chapter, such as the faults of
+the surroundings, begin with its name. Exits with 1 if any claim does not hold.
 """
 
 import sys
@@ -22,10 +23,11 @@ class Faults:
         self.lines: list[Line] = []
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        for item in items:
-            mark = item.get_closest_marker("fault")
-            case = f": {item.callspec.id}" if mark and hasattr(item, "callspec") else ""
-            self.injected[item.nodeid] = f"{mark.args[0]}{case}" if mark else ""
+        marks = {item: item.get_closest_marker("fault") or pytest.mark.fault("").mark for item in items}
+        items.sort(key=lambda item: chapter(marks[item]))  # a chapter's faults come one after the other
+        for item, mark in marks.items():
+            case = f": {item.callspec.id}" if hasattr(item, "callspec") else ""
+            self.injected[item.nodeid] = f"{chapter(mark)}{mark.args[0]}{case}"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or not report.passed:
@@ -33,6 +35,11 @@ class Faults:
             seen = dict(report.user_properties).get("seen", outcome)
             held = None if report.skipped else report.passed
             self.lines.append(said((self.injected[report.nodeid], seen, held)))
+
+
+def chapter(mark: pytest.Mark) -> str:
+    """Return what a line begins with if its fault belongs to a chapter."""
+    return f"{mark.kwargs['chapter']}: " if mark.kwargs else ""
 
 
 def said(line: Line) -> Line:
