@@ -1,8 +1,8 @@
 """Every fault that the project claims to stand, injected: `python -m drills` (or `make drill`), a line for each.
 
 A line has what was injected, what was seen, and whether the claim holds. Quick faults are tests with the mark `fault`;
-the others are modules here, each with `faults()`, which yields such lines. The lines of a chapter, such as the faults of
-the surroundings, begin with its name. Exits with 1 if any claim does not hold.
+the others are modules here, each with `faults()`, which yields such lines. A chapter, such as the faults of
+the surroundings, has its name before each line. Exits with 1 if any claim does not hold.
 """
 
 import sys
