@@ -17,7 +17,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from pipeline.core import params
 from pipeline.tracking import store
-run = MlflowClient().create_run(store.connect(params.load()), run_name="points")
+experiment = store.connect(params.load())
+run = MlflowClient().create_run(experiment, run_name="points")
 for first in range(0, {POINTS}, {BATCH}):
     points = [Metric("x", float(step), int(time.time() * 1000), step) for step in range(first, first + {BATCH})]
     MlflowClient().log_batch(run.info.run_id, metrics=points)
