@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.core import errors
-from pipeline.core.files import replacing
+from pipeline.core.files import listed, replacing
 from pipeline.reporting import charts, render
 
 FOLDER = Path(".dvc/plots")
@@ -78,7 +78,7 @@ def anchored(node: Any) -> Any:
 
 def main() -> None:
     wanted = templates()
-    for path in FOLDER.glob("*.json"):
+    for path in listed(FOLDER, "*.json"):
         if path.name not in wanted:
             path.unlink()
     for name, text in wanted.items():

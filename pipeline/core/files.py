@@ -1,9 +1,15 @@
 """Files, read and written: whole or not at all, under a temporary name first; their checksums; and locks."""
 
 import contextlib
+import errno
+import fnmatch
 import hashlib
 import json
+import os
+import re
 import shutil
+import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,17 +20,94 @@ from ruamel.yaml import YAML
 
 from pipeline.core.errors import UserError
 
+# Names of what systems, editors and synchronisers leave in folders, which is no part of a result or a set of pictures.
+# The patterns mean the same to fnmatch and in .dvcignore and .gitignore, which have the same list.
+SYSTEM_FILES = (
+    *(".DS_Store", "._*", ".AppleDouble", ".LSOverride", "Icon[! -~]", ".VolumeIcon.icns", ".apdisk", "__MACOSX"),
+    *(".Spotlight-V100", ".fseventsd", ".DocumentRevisions-V100", ".TemporaryItems", "Temporary Items"),
+    *("[Tt]humbs.db", "ehthumbs*.db", "[Dd]esktop.ini", "$RECYCLE.BIN", "System Volume Information"),
+    *("~$*", ".~lock.*", "*~", ".[#]*", "[#]*[#]", ".*.sw?", ".*.kate-swp", ".goutputstream-*", ".ipynb_checkpoints"),
+    *("*:Zone.Identifier", ".directory", ".Trash*", ".thumbnails", "lost+found", ".nfs*", ".fuse_hidden*"),
+    *("@eaDir", "*@SynoEAStream", "*@SynoResource", ".@__thumb", "@Recycle", "[#]recycle", "[#]snapshot"),
+    *(".dropbox*", ".stfolder*", ".stversions", ".syncthing.*", "~syncthing~*", ".sync_*.db*", ".tmp.drive*"),
+    *("__pycache__", "*.pyc"),
+)
+_SYSTEM_FILE = re.compile("|".join(map(fnmatch.translate, SYSTEM_FILES)))
+
+
+def is_system_file(name: str) -> bool:
+    """Return whether a file or folder of this name (without its path) is left by a system, an editor or the like."""
+    return _SYSTEM_FILE.match(name) is not None
+
+
+def listed(folder: Path, pattern: str = "*") -> list[Path]:
+    """Return what in `folder` matches a pattern of Path.glob, by name, without system files and folders."""
+    found = folder.glob(pattern)
+    return sorted(path for path in found if not any(map(is_system_file, path.relative_to(folder).parts)))
+
+
+def locate(path: Path) -> tuple[Path, os.stat_result | None]:
+    """Return the file that is to be written for `path`, and its status; None if there is no such file yet.
+
+    Links are followed, except into DVC's cache, where no file ever changes. Raises UserError if it cannot be written.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        status = None
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG):
+            raise
+        raise UserError(f"{path} cannot be written ({(error.strerror or '').lower()}): name another file") from None
+    if status and (stat.S_ISDIR(status.st_mode) or stat.S_ISSOCK(status.st_mode)):
+        kind = "folder" if stat.S_ISDIR(status.st_mode) else "socket"
+        raise UserError(f"{path} is a {kind}: take it away, or name another file")
+    if status and not stat.S_ISREG(status.st_mode):
+        return path, status
+    real = Path(os.path.realpath(path))
+    if real.parts[-4:-2] == ("files", "md5"):
+        return path, None
+    if not real.parent.is_dir():
+        raise UserError(f"{path} cannot be written: make the folder {real.parent}, or name another file")
+    return real, status
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`, with the same suffix; rename it to `path` if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".partial-{path.name}")  # .dvcignore knows it
-    try:
+    """Yield a temporary name, with the suffix of `path`: what the block writes there replaces `path` if it succeeds.
+
+    A file keeps its mode and owner; its hard links keep the old content. What is no regular file, as a device or a
+    pipe, or cannot be replaced, gets the content written to it. Raises UserError as `locate`.
+    """
+    with contextlib.suppress(FileExistsError, NotADirectoryError):  # which `locate` says
+        path.parent.mkdir(parents=True, exist_ok=True)
+    real, status = locate(path)
+    in_place = status is not None and not (stat.S_ISREG(status.st_mode) and os.access(real.parent, os.W_OK))
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if in_place else real.parent
+        temporary = folder / f".partial-{real.name[-50:]}"  # .dvcignore knows it
+        stack.callback(temporary.unlink, missing_ok=True)
         yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        if not in_place:
+            if status:
+                _resemble(temporary, status)
+            try:
+                temporary.replace(real)
+                return
+            except OSError as error:
+                if error.errno not in (errno.EBUSY, errno.EPERM):  # mounted by itself, or another user's, in /tmp
+                    raise
+        with temporary.open("rb") as source, real.open("wb") as target:
+            shutil.copyfileobj(source, target)
+
+
+def _resemble(path: Path, status: os.stat_result) -> None:
+    """Give a file the owner, group and mode of another one, as far as this user and the file system can."""
+    for owner, group in ((-1, status.st_gid), (status.st_uid, -1)):
+        with contextlib.suppress(OSError):
+            os.chown(path, owner, group)
+    with contextlib.suppress(OSError):
+        path.chmod(stat.S_IMODE(status.st_mode))
 
 
 def alone(lock: Path) -> FileLock:
@@ -34,8 +117,15 @@ def alone(lock: Path) -> FileLock:
 
 
 def fresh_folder(path: Path) -> Path:
-    """Return `path` as an empty folder: what a stage writes there is all there is."""
-    if path.exists():
+    """Return `path` as an empty folder: what a stage writes there is all there is.
+
+    Of a link the link is removed, as DVC does, and not what it leads to.
+    """
+    if path.is_symlink():
+        path.unlink()
+    elif path.is_file():
+        raise UserError(f"{path} is a file where a folder is made: take it away")
+    elif path.exists():
         shutil.rmtree(path)
     path.mkdir(parents=True)
     return path
@@ -78,8 +168,8 @@ def write_array(path: Path, array: np.ndarray) -> None:
 
 
 def folder_checksum(folder: Path) -> str:
-    """SHA-256 over the names and the SHA-256 of all files in a folder and those below it."""
-    files = {path.relative_to(folder).as_posix(): checksum(path) for path in folder.rglob("*") if path.is_file()}
+    """SHA-256 over the names and the SHA-256 of all files in a folder and those below it, but for system files."""
+    files = {path.relative_to(folder).as_posix(): checksum(path) for path in listed(folder, "**/*") if path.is_file()}
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 

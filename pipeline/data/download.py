@@ -10,7 +10,7 @@ import urllib3
 
 from pipeline.core.environment import OFFLINE
 from pipeline.core.errors import UserError
-from pipeline.core.files import checksum, matches
+from pipeline.core.files import checksum, locate, matches
 from pipeline.core.progress import Progress
 from pipeline.core.schema import Http
 
@@ -40,6 +40,7 @@ def fetch(url: str, destination: Path, algorithm: str, digest: str, http: Http) 
         return
     require_online()
     destination.parent.mkdir(parents=True, exist_ok=True)
+    destination, _ = locate(destination)
     part = destination.with_name(destination.name + ".part")
     for _ in range(2 if part.exists() else 1):
         _complete(url, part, http)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.core import paths
 from pipeline.core.environment import OFFLINE
-from pipeline.core.files import matches
+from pipeline.core.files import listed, matches
 from pipeline.core.schema import Params
 from pipeline.data import cifar10, sources, weights
 
@@ -38,7 +38,7 @@ def _data(params: Params) -> tuple[str, bool]:
     named = os.environ.get(sources.ENVIRONMENT)
     places = [named] if named else [source.path for source in params.data.sources if source.type == "local"]
     for place in map(paths.shared, map(Path, places)):
-        if place.is_dir() and (any(place.glob("*.parquet")) or not cifar10.faults(place, cifar10.BATCHES)):
+        if place.is_dir() and (listed(place, "*.parquet") or not cifar10.faults(place, cifar10.BATCHES)):
             return f"CIFAR-10: in {place}", True
         if matches(place, "md5", sources.ARCHIVE_MD5):
             return f"CIFAR-10: {place}", True

@@ -4,7 +4,6 @@ import errno
 import io
 import json
 import os
-import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -17,7 +16,7 @@ from PIL import Image
 
 from pipeline.core import paths
 from pipeline.core.errors import UserError
-from pipeline.core.files import fresh_folder
+from pipeline.core.files import fresh_folder, listed
 from pipeline.core.schema import ArchiveSource, Http, LocalSource, NpmSource, ParquetSource, Source
 from pipeline.data import parquet
 from pipeline.data.cifar10 import BATCHES, RECORD, TRAINING_BATCHES, faults, to_binary
@@ -40,6 +39,7 @@ def obtain(sources: list[Source], folder: Path, http: Http) -> str:
     named = os.environ.get(ENVIRONMENT)
     if named:
         sources = [LocalSource(type="local", path=named)]
+    folder = folder.resolve()  # a link, perhaps to another disk, stays
     folder.parent.mkdir(parents=True, exist_ok=True)
     reasons = []
     for source in sources:
@@ -51,8 +51,9 @@ def obtain(sources: list[Source], folder: Path, http: Http) -> str:
                     (staging / batch).write_bytes(content)
                 for wrong, fault in faults(staging, BATCHES).items():
                     raise Unreachable(f"its {wrong} {fault}")
-                shutil.rmtree(folder, ignore_errors=True)
-                staging.replace(folder)
+                folder.mkdir(exist_ok=True)
+                for batch in BATCHES:
+                    (staging / batch).replace(folder / batch)
             print(f"{name}: six official batches")
             return name
         except Exception as error:  # whatever is wrong with this source, the next one may be right
@@ -83,7 +84,7 @@ def _open(source: Source, http: Http) -> tuple[str, Iterator[Batch]]:
 def _from_local(path: Path) -> Iterator[Batch]:
     if path.is_file():
         yield from _unpack(path)
-    elif path.is_dir() and any(path.glob("*.parquet")):
+    elif path.is_dir() and listed(path, "*.parquet"):
         yield from parquet.batches(*(_only(path, f"{split}*.parquet") for split in ("train", "test")))
     elif path.is_dir():
         yield from ((name, (path / name).read_bytes()) for name in BATCHES if (path / name).is_file())
@@ -92,7 +93,7 @@ def _from_local(path: Path) -> Iterator[Batch]:
 
 
 def _only(folder: Path, pattern: str) -> Path:
-    found = list(folder.glob(pattern))
+    found = listed(folder, pattern)
     if len(found) != 1:
         raise Unreachable(f"has {len(found)} files {pattern}: one is needed")
     return found[0]

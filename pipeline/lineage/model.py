@@ -7,7 +7,7 @@ from typing import Any
 from mlflow.entities import Run
 from ruamel.yaml.error import YAMLError
 
-from pipeline.core.files import folder_checksum, read_yaml
+from pipeline.core.files import folder_checksum, listed, read_yaml
 from pipeline.formats import keras_archive
 from pipeline.lineage import Broken
 from pipeline.tracking import logged_models, runs, store
@@ -40,7 +40,7 @@ def verify(run: Run, link: str) -> str:
 
 def fault(folder: Path) -> str | None:
     """Return why MLflow would load anything but the Keras file, or None."""
-    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    names = {path.relative_to(folder).as_posix() for path in listed(folder, "**/*") if not path.is_dir()}
     if unknown := sorted(names - FILES):
         return f"it has a file that MLflow did not log there: {unknown[0]}"
     if logged_models.KERAS not in names:

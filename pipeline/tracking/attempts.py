@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.core import paths
 from pipeline.core.errors import UserError
-from pipeline.core.files import read_json, write_json
+from pipeline.core.files import listed, read_json, write_json
 from pipeline.tracking import provenance
 
 
@@ -48,7 +48,7 @@ def _last_or_new(stage: str, device: str, folder: Path) -> Attempt:
     key = {"inputs": inputs, "recorded": provenance.digest(provenance.locked().get(stage)), "device": device}
     last = read_json(record) if record.exists() else {}
     if not key.items() <= last.items():
-        for path in folder.iterdir():
+        for path in listed(folder):
             if path.name not in ("lock", record.name):
                 path.unlink()
         last = key | {"id": uuid.uuid4().hex, "superseded": last.get("id")}
