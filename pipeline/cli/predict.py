@@ -16,8 +16,8 @@ FORMATS = ("table", "csv", "json")
 @click.option(
     "--output",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write to FILE, whole or not at all, instead of to standard output.",
+    type=click.Path(dir_okay=False, readable=False, path_type=Path),
+    help="Write to FILE, whole or not at all, instead of to standard output (-).",
 )
 @click.pass_context
 def command(
@@ -25,9 +25,9 @@ def command(
 ) -> None:
     """The classes of pictures, by the champion or another model.
 
-    PATH is a picture of any size and format that Pillow reads, or a folder, whose pictures are found by their suffix.
-    They are squeezed to 32 x 32 pixels. A file that cannot be read is named, and the others are done; the exit status
-    is then 3.
+    PATH is a picture of any size and format that Pillow reads, or a folder, whose pictures are found by their suffix
+    (what systems leave there, as ._cat.jpg, is left out). They are squeezed to 32 x 32 pixels. A file that cannot be
+    read is named, and the others are done; the exit status is then 3.
 
     \b
     Examples:
@@ -39,13 +39,22 @@ def command(
     import functools
     from collections import Counter
 
+    from pipeline.core import files
     from pipeline.core.errors import UserError
     from pipeline.serving import load, pictures, predict
 
+    suffix = output.suffix.lower().removeprefix(".") if output else ""
+    form = form or (suffix if suffix in FORMATS else "table")
+    if str(output) in ("-", "/dev/stdout"):
+        output = None
+    option = "--model"
     try:
         load.check(address)
+        option = "--output"
+        if output:
+            files.locate(output)
     except UserError as error:
-        raise click.BadParameter(str(error), param_hint="--model") from None
+        raise click.BadParameter(str(error), param_hint=option) from None
     counted = Counter(is_picture for _, is_picture in pictures.walk(places))
     count, left_out = counted[True], counted[False]
     if not count:
@@ -62,8 +71,6 @@ def command(
 
     found = (path for path, is_picture in pictures.walk(places) if is_picture)
     predictions = predict.predict(found, lambda images: model()(images))
-    suffix = output.suffix.removeprefix(".") if output else ""
-    form = form or (suffix if suffix in FORMATS else "table")
     unreadable = predict.write(predictions, count, form, top, output)
     if unreadable:
         click.echo(f"{unreadable} of {count} could not be read", err=True)

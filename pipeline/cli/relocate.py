@@ -21,5 +21,5 @@ def command(store: str, as_json: bool) -> None:
     from pipeline.recovery import relocate
 
     changed = relocate.relocate(Path(store))
-    lines = [f"{store}: {count} paths that began with {old}" for old, count in changed.items()]
+    lines = [f"{store}: {count} paths changed from {old} to {Path(store).resolve()}" for old, count in changed.items()]
     show(as_json, {str(old): count for old, count in changed.items()}, lines or [f"{store}: nothing to mend"])

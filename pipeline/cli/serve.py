@@ -20,20 +20,23 @@ def command(address: str, host: str, port: int) -> None:
       pipeline serve --model @challenger --port 8080
     """
     import contextlib
+    import shlex
 
     from pipeline.serving import server
 
+    host = host.strip("[]")
     bound = server.listen(host, port)
     params = connected()
     from pipeline.registry import versions
 
     version = versions.resolve(params.registry.model, address)
-    url = f"http://{host}:{bound.getsockname()[1]}"
+    url = server.url(bound, host)
 
     click.echo(f"{version.name} version {version.version} ({address})")
     click.echo(f"page:  {url}/")
-    click.echo(f"ready: curl -s {url}/ready")
+    click.echo(f"ready: curl -s {shlex.quote(f'{url}/ready')}")
     json = "-H 'Content-Type: application/json' -d @-"
-    click.echo(f"try:   pipeline payload plots/pictures/samples.png | curl -s {url}/invocations {json}")
+    predict = shlex.quote(f"{url}/invocations")  # a shell may take the brackets of IPv6 for a pattern
+    click.echo(f"try:   pipeline payload plots/pictures/samples.png | curl -s {predict} {json}")
     with contextlib.suppress(KeyboardInterrupt):  # the usual end
         server.run(version, bound, host)

@@ -23,6 +23,8 @@ def check(address: str) -> None:
     if path.suffix in FILES:
         if not path.is_file():
             raise UserError(f"{path} is no file")
+    elif path.suffix.lower() in FILES:  # Keras and ONNX Runtime refuse it
+        raise UserError(f"{path} needs a suffix in small letters: rename it to {path.with_suffix(path.suffix.lower())}")
     elif path.suffix or len(path.parts) > 1:
         kinds = ", ".join(FILES)
         raise UserError(f"{path} is no {kinds} file, and no version, alias (@champion) or stage (Production)")

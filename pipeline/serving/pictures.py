@@ -28,11 +28,11 @@ LARGEST = 89_000_000  # pixels; 4 bytes each while they are read, and Pillow war
 DRAFT = 256  # pixels; of a larger JPEG an eighth, a quarter or half is decoded, at least so wide and high
 # Pillow would run Ghostscript for EPS; it knows the others, but cannot read them.
 UNREAD = {"EPS", "BUFR", "GRIB", "HDF5", "MPEG", "WMF"}
-# Formats that Pillow reads by a plug-in, if it is installed: its package, how a file begins, and suffixes.
+# Formats that Pillow reads by a plug-in where it is installed: its package, how a file begins, and suffixes.
 PLUGINS = {
-    "AVIF": ("pillow-avif-plugin", rb"....ftypavi[fs]", {".avif", ".avifs"}),
-    "HEIF": ("pillow-heif", rb"....ftyp(he[ivm][cxsm]|mif1|msf1)", {".heic", ".heics", ".heif", ".heifs", ".hif"}),
-    "JXL": ("pillow-jxl-plugin", rb"\xff\x0a|\0\0\0\x0cJXL ", {".jxl"}),
+    "AVIF": ("pillow-avif-plugin", rb"....ftypavi[fs]", (".avif", ".avifs")),
+    "HEIF": ("pillow-heif", rb"....ftyp(he[ivm][cxsm]|mif1|msf1)", (".heic", ".heics", ".heif", ".heifs", ".hif")),
+    "JXL": ("pillow-jxl-plugin", rb"\xff\x0a|\0\0\0\x0cJXL ", (".jxl",)),
 }
 
 
@@ -128,9 +128,10 @@ def _unidentified(file: BinaryIO) -> str:
     """Return why a file that no decoder takes is not read."""
     file.seek(0)
     begin = file.read(12)
-    for name, (package, begins, _) in PLUGINS.items():
+    for name, (package, begins, suffixes) in PLUGINS.items():
         if name not in FORMATS and re.match(begins, begin, re.DOTALL):
-            return f"is {name}, which needs another package: `pip install --upgrade {package}`"
+            kind = suffixes[0].removeprefix(".").upper()
+            return f"is {kind}, which Pillow reads by a plug-in: `pip install --upgrade {package}`"
     return "is no picture in a format that is read"
 
 

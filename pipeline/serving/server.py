@@ -9,6 +9,7 @@ wrong requests with its traceback, and read a body of any size. The model is loa
 import base64
 import importlib.metadata
 import io
+import ipaddress
 import json
 import secrets
 import socket
@@ -28,7 +29,11 @@ from pipeline.data.cifar10 import CLASSES
 from pipeline.serving import pictures
 
 LARGEST = 50_000_000  # bytes of a request's body: more than 1,000 images as JSON, or any usual picture
-LOOPBACK = ("127.0.0.1", "localhost")  # at these it answers only those who call it by these names (DNS rebinding)
+LOOPBACK = (
+    "127.0.0.1",
+    "localhost",
+    "[::1]",
+)  # at these it answers only those who call it by these names (DNS rebinding)
 SHAPE = (pictures.SIDE, pictures.SIDE, 3)
 BATCH = 32  # images that are predicted together
 
@@ -83,7 +88,7 @@ def application(host: str) -> FastAPI:
     """The server, which has no model before `state.served` is set."""
     app = FastAPI(title="CIFAR-10", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.served = None
-    if host in LOOPBACK:
+    if _bracketed(host) in LOOPBACK:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK)
 
     @app.get("/")
@@ -159,14 +164,28 @@ def images(kind: str, body: bytes) -> np.ndarray:
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket bound to the address; port 0 is any free one. Raises UserError if it cannot be had."""
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio sets no TCP_NODELAY
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
+        bound.bind(address)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{host}:{port} cannot be served at: {reason}; choose another --port or --host") from None
+        place = f"{_bracketed(host)}:{port}"
+        raise UserError(f"{place} cannot be served at: {reason}; choose another --port or --host") from None
     return bound
+
+
+def url(bound: socket.socket, host: str) -> str:
+    """Return the address to open of a socket that `listen` gave for `host`; of one at all addresses this machine's."""
+    place, port = bound.getsockname()[:2]
+    if ipaddress.ip_address(place).is_unspecified:
+        host = "::1" if bound.family == socket.AF_INET6 else "127.0.0.1"
+    return f"http://{_bracketed(host)}:{port}"
+
+
+def _bracketed(host: str) -> str:
+    """Return a host as it stands in a URL (RFC 3986 and 6874)."""
+    return f"[{host.replace('%', '%25')}]" if ":" in host else host
 
 
 def run(version: Any, bound: socket.socket, host: str) -> None:

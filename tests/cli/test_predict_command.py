@@ -129,6 +129,7 @@ def test_memory_does_not_depend_on_the_number_of_pictures(place, tmp_path):
 def test_an_interrupted_prediction_leaves_no_file(sent, place, tmp_path, record_property):
     folder = linked(place, tmp_path / "many", 20_000)
     output = tmp_path / "results" / "x.csv"
+    output.parent.mkdir()
     command = [*PROGRAM, "predict", folder, "--model", "tiny.onnx", "--output", output]
     # A shell that runs the tests in the background has its children ignore SIGINT.
     heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)

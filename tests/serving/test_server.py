@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import time
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -175,3 +176,43 @@ def test_an_address_that_cannot_be_had_is_said():
         bound.listen()
         with pytest.raises(UserError, match=r"cannot be served at: .*choose another"):
             server.listen("127.0.0.1", bound.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("localhost", "localhost"),
+        ("::1", "[::1]"),
+        ("0.0.0.0", "127.0.0.1"),  # noqa: S104
+        ("0", "127.0.0.1"),
+        ("::", "[::1]"),
+    ],
+)
+def test_the_address_that_is_printed_can_be_opened(host, expected):
+    with server.listen(host, 0) as bound:
+        bound.listen()
+        url = server.url(bound, host)
+        assert url == f"http://{expected}:{bound.getsockname()[1]}"
+        place = urlsplit(url)
+        socket.create_connection((place.hostname, place.port), timeout=10).close()
+
+
+def test_an_address_of_ipv6_is_served_and_called_by_that_name_only(served_folder):
+    process = start(served_folder, "--port", "0", "--host", "::1")
+    try:
+        lines = [process.stdout.readline() for _ in range(4)]
+        address = re.search(r"http://\[::1\]:\d+", lines[1])[0]
+        assert f"curl -s '{address}/ready'" in lines[2]
+        began = time.monotonic()
+        while time.monotonic() - began < PATIENCE:
+            try:
+                alive = requests.get(f"{address}/health", timeout=PATIENCE)
+                break
+            except requests.ConnectionError:
+                time.sleep(0.05)
+        assert alive.text == "alive\n"
+        assert requests.get(address, headers={"Host": "attacker.example"}, timeout=PATIENCE).status_code == 400
+    finally:
+        process.terminate()
+        process.wait(60)
