@@ -60,6 +60,15 @@ def test_a_file_arrives_whole(serve, destination):
     assert ranges == [None]
 
 
+def test_a_file_arrives_where_a_link_leads(serve, destination, tmp_path):
+    (tmp_path / "disk").mkdir()
+    destination.parent.mkdir()
+    destination.symlink_to(tmp_path / "disk/file.bin")
+    fetch(serve(whole)[0], destination, "sha256", SHA256, HTTP)
+    assert destination.is_symlink() and (tmp_path / "disk/file.bin").read_bytes() == CONTENT
+    assert [path.name for path in destination.parent.iterdir()] == [destination.name]
+
+
 def test_md5_is_a_checksum_too(serve, destination):
     url, _ = serve(whole)
     fetch(url, destination, "md5", hashlib.md5(CONTENT).hexdigest(), HTTP)

@@ -54,6 +54,16 @@ def test_a_local_folder_gives_six_verified_batches(raw, target, checked):
     assert_complete(target)
 
 
+def test_a_link_to_a_folder_stays_with_what_else_is_there(raw, target, checked):
+    disk = target.parent / "disk"
+    disk.mkdir(parents=True)
+    (disk / "notes.txt").touch()
+    target.symlink_to("disk")
+    sources.obtain([local(raw)], target, checked.http)
+    cifar10.verify(disk, cifar10.BATCHES)
+    assert target.is_symlink() and (disk / "notes.txt").exists()
+
+
 def test_a_bad_source_is_named_with_its_reason_and_the_next_is_used(raw, target, checked, capsys):
     used = sources.obtain([local(NOWHERE), local(raw)], target, checked.http)
     assert used == f"local {raw}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from mlflow import MlflowClient
 
 from drills.files import small_model
@@ -89,6 +90,25 @@ def test_the_command_ends_at_the_broken_link(small):
     assert (told.returncode, told.stderr.count("\n")) == (1, 1)
     assert "error: broken link: dvc.lock, evaluate@custom_cnn, out reports/custom_cnn: it is modified" in told.stderr
     assert "`git checkout` or `dvc checkout`" in told.stderr
+
+
+@pytest.mark.fault("system files in tracked folders and in the store's")
+def test_system_files_break_no_link_and_make_no_stage_run(record_property):
+    left = [Path(CNN, ".DS_Store"), Path("reports/custom_cnn/Thumbs.db"), Path("records/train/._custom_cnn.json")]
+    left += [Path("pipeline/training/._fit.py")]
+    left += [folder / "._MLmodel" for folder in Path("mlruns/artifacts/models").glob("*/artifacts")]
+    with Repo() as repo:
+        before = repo.status()
+    try:
+        for path in left:
+            path.write_bytes(b"\0\5\x16\7 of macOS")
+        assert lines(*BOTH)
+        with Repo() as repo:
+            assert repo.status() == before
+    finally:
+        for path in left:
+            path.unlink()
+    record_property("seen", "every link holds, and no stage runs")
 
 
 def test_what_does_not_exist_is_a_users_error():

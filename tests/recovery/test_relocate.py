@@ -7,7 +7,9 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from pipeline.cli import relocate as relocate_command
 from pipeline.core import paths
 from pipeline.core.errors import UserError
 from pipeline.recovery import relocate
@@ -43,6 +45,16 @@ def test_the_champion_loads_by_alias_and_stage_and_gives_the_same(moved, small, 
     with sqlite3.connect(moved / "mlflow.db") as connection:
         assert "first place" not in "\n".join(connection.iterdump())
         assert "first%20place" not in "\n".join(connection.iterdump())
+
+
+@pytest.mark.usefixtures("store")
+def test_the_command_says_how_many_paths_changed_from_where_to_where(tmp_path, tmp_path_factory, monkeypatch):
+    place = tmp_path_factory.mktemp("new place")
+    shutil.move(tmp_path / "mlruns", place)
+    monkeypatch.chdir(place)
+    told = CliRunner().invoke(relocate_command.command, []).output
+    assert told == f"mlruns: 1 paths changed from {tmp_path}/mlruns to {place}/mlruns\n"
+    assert CliRunner().invoke(relocate_command.command, []).output == "mlruns: nothing to mend\n"
 
 
 def test_doing_it_again_changes_nothing(moved):
