@@ -25,6 +25,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         ranges.append(self.headers.get("Range"))
         script[min(len(ranges), len(script)) - 1](self)
 
+    do_CONNECT = do_GET  # as a proxy
+
     def answer(self, status: int, content: bytes = b"", length: int | str | None = None, **headers: str) -> None:
         self.send_response(status)
         for name, value in ({"Content-Length": str(len(content) if length is None else length)} | headers).items():
