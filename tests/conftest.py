@@ -64,7 +64,7 @@ def raw() -> Path:
             except params.UserError:
                 continue
         checked = params.load(ROOT / "params.yaml")
-        sources.obtain(checked.data.sources, CACHE, checked.http)
+        sources.obtain([*sources.usual(), *checked.data.sources], CACHE, checked.http)
     return CACHE
 
 

@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from pipeline.core import files, params, paths
+from pipeline.core import files, network, params, paths
 from pipeline.core.errors import UserError, require_space
 from pipeline.core.schema import Params
 
@@ -53,11 +53,15 @@ def _check_store(uri: str, timeout: float) -> None:
         raise UserError(f"{TRACKING}: {uri} is no MLflow store: give http(s)://HOST or sqlite:///FILE, or unset it")
     if uri.startswith(("http://", "https://")):
         import requests  # every stage starts with `check`, and few need this
+        from urllib3.exceptions import HTTPError  # which requests does not always translate
 
         try:
             status = requests.get(f"{uri.rstrip('/')}/health", timeout=timeout).status_code
-        except requests.RequestException:
-            raise UserError(f"the tracking server {uri} does not answer: start it, or unset {TRACKING}") from None
+        except (OSError, HTTPError) as error:
+            reason = network.explain(error)
+            raise UserError(
+                f"the tracking server {uri} does not answer ({reason}): start it, or unset {TRACKING}"
+            ) from None
         if status >= 500:
             raise UserError(f"the tracking server {uri} answers {status}: mend it, or unset {TRACKING}")
     place = str(paths.shared(paths.STORE))

@@ -55,8 +55,14 @@ def fetch(url: str, destination: Path, algorithm: str, digest: str, http: Http) 
         if found == digest:
             part.replace(destination)
             return
+        hint = " (it is a web page: perhaps the network asks for a login)" if _is_page(part) else ""
         part.unlink()
-    raise UserError(f"{url}: {algorithm} is {found}, expected {digest}; deleted, use another source")
+    raise UserError(f"{url}: {algorithm} is {found}, expected {digest}{hint}; deleted, use another source")
+
+
+def _is_page(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(100).lstrip().lower().startswith((b"<!doctype html", b"<html"))
 
 
 def _complete(url: str, part: Path, http: Http) -> None:

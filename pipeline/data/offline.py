@@ -37,7 +37,7 @@ def _data(params: Params) -> tuple[str, bool]:
     reasons = []
     for name, batches in sources.attempts(sources.named() or [*sources.usual(), *given], params.http):
         if (reason := sources.fault(batches)) is None:
-            return f"CIFAR-10: {name}", True
+            return f"CIFAR-10: in {name.removeprefix('local ')}", True
         reasons.append(f"{name}: {reason}")
     batch_files = ", ".join(f"{name} (MD5 {digest})" for name, digest in cifar10.BATCHES.items())
     archives = f"cifar-10-binary.tar.gz (MD5 {sources.ARCHIVE_MD5}), cifar-10-python.tar.gz (MD5 {sources.PYTHON_MD5})"

@@ -14,7 +14,7 @@ from pipeline.data import cifar10
 from pipeline.data.download import Unreachable
 
 LARGEST = 64_000_000  # bytes of a file; an official one has 31 million, one written by Python 3 as protocol 2 has 47
-LONGEST = 400_000  # opcodes of a file; an official one has 40,000, one written by Python 3 as protocol 2 has 110,000
+LONGEST = 200_000  # opcodes of a file; an official one has 40,000, one written by Python 3 as protocol 2 has 90,000
 IMAGES, PIXELS = 10_000, 3072  # of a batch; an image is its red, green and blue plane
 RECONSTRUCT = ("numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct")
 FROM_BUFFER = ("numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer")  # protocol 5
@@ -45,7 +45,8 @@ def to_binary(name: str, content: bytes) -> bytes:
         images = planes.reshape(IMAGES, 3, 32, 32).transpose(0, 2, 3, 1)
         return cifar10.to_binary(images, np.array(labels, "uint8"))
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        raise Unreachable(f"{name} is no batch of CIFAR-10's Python version: {error}") from None
+        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise Unreachable(f"{name} is no batch of CIFAR-10's Python version: {reason}") from None
 
 
 def _evaluate(content: bytes) -> Any:

@@ -25,7 +25,8 @@ def install(name: str, found: dict, params: Params) -> None:
         raise errors.UserError(found["reason"])
     if found["status"] == "skipped" and params.weights.on_unreachable == "fail":
         files = " or ".join(entry.file for entry in params.models[name].weights)
-        raise errors.UserError(f"{name}: no weights: put {files} into a folder and set {weights.ENVIRONMENT} to it")
+        remedy = f"put {files} into a folder and set {weights.ENVIRONMENT} to it"
+        raise errors.UserError(f"{name}: no weights: {remedy}; `dvc repro find` says why none could be downloaded")
     folder = paths.WEIGHTS / name
     folder.mkdir(parents=True, exist_ok=True)
     if found["status"] == "ready":

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities import Experiment, LifecycleStage
 from mlflow.exceptions import MlflowException
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.core import errors, files, paths
+from pipeline.core import errors, files, network, paths
 from pipeline.core.environment import TRACKING
 from pipeline.core.schema import Params
 
@@ -23,7 +24,15 @@ logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # of a store
 
 def failed(error: Exception) -> str:
     """Return the message for a failure of the store."""
-    return f"the MLflow store {mlflow.get_tracking_uri()} failed: {error}"[:400]
+    return f"the MLflow store {mlflow.get_tracking_uri()} failed: {reason(error)}"[:400]
+
+
+def reason(error: Exception) -> str:
+    """Return why the store failed: the cause, if it is a request that did, or what MLflow says."""
+    cause: BaseException | None = error
+    while cause and not isinstance(cause, RequestException):
+        cause = cause.__cause__ or cause.__context__
+    return network.explain(cause) if cause else str(error)
 
 
 errors.MENDABLE |= dict.fromkeys(FAILURES, failed)
@@ -32,7 +41,7 @@ errors.MENDABLE |= dict.fromkeys(FAILURES, failed)
 def connect(params: Params) -> str:
     """Point MLflow at the store, and return the id of the experiment, which is made at the first use.
 
-    Raises UserError if the driver of its database is missing, or if it has been moved.
+    Raises UserError if the driver of its database is missing, if it has been moved, or the experiment deleted.
     """
     os.environ.pop("MLFLOW_RUN_ID", None)  # a run is made or resumed by what the files say, not by the surroundings
     mlflow.set_tracking_uri(os.environ.get(TRACKING) or f"{SQLITE}{paths.shared(paths.STORE).resolve()}/{DATABASE}")
@@ -40,13 +49,14 @@ def connect(params: Params) -> str:
     name, database = params.tracking.experiment, mlflow.get_tracking_uri().partition("?")[0].partition(SQLITE)[2]
     if not database:
         try:
+            _require_undeleted(name)
             return str(mlflow.set_experiment(name).experiment_id)
         except ImportError as error:  # of the driver
             raise errors.UserError(failed(error)) from None
     folder = Path(database).resolve().parent
     artifacts = (folder / ARTIFACTS).as_uri()
     with files.alone(folder / ".lock"):  # two processes that make a new store at once would clash
-        if mlflow.get_experiment_by_name(name) is None:
+        if _require_undeleted(name) is None:
             mlflow.create_experiment(name, artifact_location=artifacts)
         experiment = mlflow.set_experiment(name)
     place = experiment.artifact_location
@@ -56,6 +66,18 @@ def connect(params: Params) -> str:
             f"`pipeline relocate {shlex.quote(str(folder))}` mends a store that was moved"
         )
     return str(experiment.experiment_id)
+
+
+def _require_undeleted(name: str) -> Experiment | None:
+    """Return the experiment, if there is one. Raises UserError if it was deleted."""
+    found = mlflow.get_experiment_by_name(name)
+    if found and found.lifecycle_stage == LifecycleStage.DELETED:
+        store = f"{TRACKING}={shlex.quote(mlflow.get_tracking_uri())}"
+        restored = f"`{store} mlflow experiments restore --experiment-id {found.experiment_id}` brings it back"
+        raise errors.UserError(
+            f"the MLflow experiment {name} was deleted: {restored}, or name another one in params.yaml"
+        )
+    return found
 
 
 def artifact(run_id: str, name: str, folder: Path) -> Path | None:

@@ -38,8 +38,8 @@ class Stream:
         except (*store.FAILURES, OSError) as error:
             self._works = False
             os.environ[MLFLOW_HTTP_REQUEST_MAX_RETRIES.name] = "0"  # of what MLflow tries on its own when it ends
-            reason = " ".join(str(error).split())[:120]
-            warning = f"{mlflow.get_tracking_uri()} failed: training goes on, `dvc repro` logs it later ({reason} ...)"
+            reason = " ".join(store.reason(error).split())[:200]
+            warning = f"{mlflow.get_tracking_uri()} failed: training goes on, `dvc repro` logs it later ({reason})"
             print(f"warning: {errors.one_line(warning)}", file=sys.stderr)
 
     def epoch(self, row: dict[str, float]) -> None:

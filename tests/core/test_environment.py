@@ -32,6 +32,7 @@ def test_nothing_is_wrong_in_an_empty_workspace(place):
         (environment.OFFLINE, "yes", "CIFAR10_OFFLINE: yes says neither yes nor no: give 1, or unset it"),
         (environment.TRACKING, f"ftp://me:{WORD}@host", r"ftp://me:\*\*\*@host is no MLflow store"),
         (environment.TRACKING, f"http://me:{WORD}@127.0.0.1:9", r"http://me:\*\*\*@127.0.0.1:9 does not answer"),
+        (environment.TRACKING, "http://a..b:5000", r"http://a..b:5000 does not answer \(that is no address"),
     ],
 )
 def test_a_wrong_variable_is_one_line_without_a_password(variable, value, told, place, monkeypatch, record_property):

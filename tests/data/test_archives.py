@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.core.errors import UserError
 from pipeline.data import cifar10, sources
+from pipeline.data import local as local_copies
 from tests.data.test_sources import assert_complete, local
 
 
@@ -23,7 +24,7 @@ def workplace(tmp_path, monkeypatch):
 def archive(raw, tmp_path_factory):
     """An archive laid out as the official one."""
     path = tmp_path_factory.mktemp("archive") / "cifar-10-binary.tar.gz"
-    with tarfile.open(path, "w:gz", compresslevel=1) as tar:
+    with tarfile.open(path, "w:gz", compresslevel=0) as tar:
         add(tar, "cifar-10-batches-bin/batches.meta.txt", "\n".join(cifar10.CLASSES).encode())
         for name in cifar10.BATCHES:
             tar.add(raw / name, f"cifar-10-batches-bin/{name}")
@@ -84,7 +85,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_does(name, tmp
     bomb = tmp_path / "bomb.tar.gz"
     with tarfile.open(bomb, "w:gz", compresslevel=1) as tar:
         member = tarfile.TarInfo(name)
-        member.size = sources.UNPACKED
+        member.size = local_copies.UNPACKED
         tar.addfile(member, Zeros())
     assert bomb.stat().st_size < 10_000_000
     with pytest.raises(UserError, match="unpacks to more than 400 MB"):

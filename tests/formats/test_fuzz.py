@@ -6,6 +6,7 @@ A few cases of each in `make test`; `make fuzz` tries 10,000.
 import copy
 import hashlib
 import json
+import pickle
 import zipfile
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from drills import files
 from pipeline.core import params, paths
 from pipeline.core.errors import UserError
 from pipeline.core.files import read_yaml
-from pipeline.data import cifar10, manifest, parquet
+from pipeline.data import cifar10, manifest, parquet, pickle_batch
 from pipeline.data.download import Unreachable
 from pipeline.formats import hdf5, keras_archive, torch_checkpoint
 from tests.conftest import ROOT
@@ -181,3 +182,25 @@ def test_parquet_of_anything_else_is_refused(content, tmp_path):
     (tmp_path / "x.parquet").write_bytes(b"PAR1" + content + b"PAR1")
     with pytest.raises(Unreachable):
         list(parquet.batches(tmp_path / "x.parquet"))
+
+
+@fuzzed
+@given(data=st.data(), protocol=st.integers(0, 5))
+def test_a_pickle_of_anything_but_a_batch_is_refused(data, protocol):
+    small = {b"data": np.zeros((3, 3072), "uint8"), "labels": [1, 2, 3], "filenames": [b"a.png", b"b.png", b"c.png"]}
+    parts = (
+        b"cposix\nsystem\n",
+        b"\x93",
+        b"R",
+        b"b",
+        b"(",
+        b"t",
+        b"u",
+        b"h\x01",
+        b"r\xff\xff\xff\xff",
+        b"T\xff\xff\xff\x7f",
+    )
+    content = changed(data, pickle.dumps(small, protocol=protocol), parts)
+    with pytest.raises(Unreachable) as caught:
+        pickle_batch.to_binary("data_batch_1", changed(data, content, parts))
+    one_line(caught.value)

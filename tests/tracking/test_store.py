@@ -49,6 +49,8 @@ def test_a_dead_tracking_server_stops_a_stage_before_any_work(run_stage, tmp_pat
         assert outcome.returncode == 1
         assert outcome.stderr.count("\n") == 1
         assert f"the tracking server http://127.0.0.1:{port} does not answer" in outcome.stderr
+    assert "does not answer (no answer in time: " in result.stderr
+    assert "does not answer (the connection is refused: " in refused.stderr
     assert not (tmp_path / "models").exists()
 
 
@@ -57,6 +59,18 @@ def test_an_address_that_mlflow_cannot_open_stops_a_stage_before_any_work(addres
     result = run_stage("prepare", MLFLOW_TRACKING_URI=address)
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert result.stderr.startswith(f"error: MLFLOW_TRACKING_URI: {address} is no MLflow store")
+
+
+@pytest.mark.fault("an experiment that was deleted")
+def test_of_a_deleted_experiment_the_line_says_how_it_comes_back(tmp_path, checked, record_property):
+    name = checked.tracking.experiment
+    identity = mlflow.get_experiment_by_name(name).experiment_id
+    mlflow.delete_experiment(identity)
+    with pytest.raises(UserError, match=f"the MLflow experiment {name} was deleted: `.*` brings it back") as caught:
+        store.connect(checked)
+    subprocess.run(str(caught.value).split("`")[1], shell=True, check=True)  # noqa: S602  the remedy, as it is printed
+    assert store.connect(checked) == identity
+    record_property("seen", str(caught.value).replace(str(tmp_path), ""))
 
 
 REQUESTS = (
@@ -85,5 +99,6 @@ def test_a_store_that_fails_is_a_line_wherever_it_does(record_property):
     ended = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True)
     lines = ended.stderr.splitlines()
     assert (len(lines), ended.stdout) == (len(REQUESTS), ""), ended.stderr
-    assert all(line.startswith("error: the MLflow store http://127.0.0.1:9 failed: ") for line in lines)
+    told = "error: the MLflow store http://127.0.0.1:9 failed: the connection is refused: nothing listens there"
+    assert all(line.startswith(told) for line in lines)
     record_property("seen", lines[0])

@@ -114,4 +114,5 @@ def test_a_store_that_fails_costs_one_warning_and_no_training(works, monkeypatch
     mlflow.set_tracking_uri(uri)
     assert trained == [1, 2, 3]
     assert told.startswith("warning: http://127.0.0.1:9 failed: training goes on, `dvc repro` logs it later (")
+    assert "(the connection is refused: nothing listens there" in told
     assert told.count("\n") == 1
