@@ -35,6 +35,9 @@ from tests.misbehaving import (
 )
 
 
+WORD = "secret"
+
+
 @pytest.fixture
 def serve():
     """Start a server with a script; return its URL and the Range header of each request so far."""
@@ -163,9 +166,9 @@ def test_the_proxy_that_fails_is_named_by_its_variable_without_its_password(
 ):
     for name in ("no_proxy", "NO_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HTTPS_PROXY", "http://me:secret@127.0.0.1:9")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:{WORD}@127.0.0.1:9")
     with pytest.raises(Unreachable) as caught:
-        fetch("https://me:secret@cifar.example/file.bin", destination, "sha256", SHA256, HTTP)
+        fetch(f"https://me:{WORD}@cifar.example/file.bin", destination, "sha256", SHA256, HTTP)
     reason = "https://me:***@cifar.example/file.bin: the proxy in HTTPS_PROXY: the connection is refused"
     assert str(caught.value).startswith(reason)
     tried = capsys.readouterr().out.splitlines()

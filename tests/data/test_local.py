@@ -71,7 +71,7 @@ def test_each_form_is_found_and_so_is_it_below_a_folder(place, places):
     assert tried(places / place) == FORMS[place]
 
 
-READ = ["torchvision/root/cifar-10-python.tar.gz", "torchvision/root/cifar-10-batches-py", "keras", "binary"]
+READ = ["torchvision/root/cifar-10-python.tar.gz", "torchvision/root/cifar-10-batches-py", "binary"]
 
 
 @pytest.mark.parametrize("place", READ)
