@@ -34,7 +34,6 @@ from tests.misbehaving import (
     wrong,
 )
 
-
 WORD = "secret"
 
 
