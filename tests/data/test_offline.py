@@ -19,7 +19,7 @@ def offline(tmp_path):
         tree["weights"]["on_unreachable"] = on_unreachable
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
         known = {key: value for key, value in os.environ.items() if not key.startswith("CIFAR10_")}
-        variables = known | {"PYTHONPATH": str(ROOT)} | environment
+        variables = known | {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "KERAS_HOME": ""} | environment
         command = [sys.executable, "-m", "pipeline", "offline"]
         return subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)
 
@@ -52,3 +52,12 @@ def test_without_weights_that_must_be_there_it_would_stop(offline, raw):
     result = offline("fail", CIFAR10_DATA=str(raw))
     assert result.returncode == 1
     assert "weights missing, it stops the run" in result.stdout
+
+
+@pytest.mark.fault("a copy of the data that is damaged")
+def test_what_is_wrong_with_a_copy_is_said(offline, tmp_path):
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy/data_batch_1").write_bytes(b"no pickle")
+    result = offline(CIFAR10_DATA=str(tmp_path / "copy"))
+    assert result.returncode == 1
+    assert f"(local {tmp_path / 'copy'}: data_batch_1 is no batch of CIFAR-10's Python version: " in result.stdout
