@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from drills.workspace import COMMAND, dvc, variables, workspace
+from tools import smoke
 
 EPOCHS = (1, 2, 3, 4)  # a model of its own each, and with it a run; the workspace's own has 5
 PATIENCE = 1800  # seconds for the queue
@@ -85,8 +86,7 @@ def ask(folder: Path, question: str) -> list[tuple]:
 
 
 def git(folder: Path, *arguments: str) -> None:
-    identity = ["-c", "user.name=drill", "-c", "user.email=drill@localhost", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", *identity, *arguments], cwd=folder, env=variables(), check=True)
+    subprocess.run([*smoke.GIT, *arguments], cwd=folder, env=variables(), check=True)
 
 
 if __name__ == "__main__":

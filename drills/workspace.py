@@ -10,10 +10,10 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from pipeline.core import environment, paths
+from pipeline.core import paths
 from pipeline.core.files import read_yaml
 from pipeline.data import cifar10, sources
-from tools import smoke
+from tools import smoke, surroundings
 
 COMMAND = [sys.executable, "-m"]
 
@@ -34,9 +34,8 @@ def workspace() -> Iterator[Path]:
 
 
 def variables() -> dict[str, str]:
-    """That of a user: this interpreter's programs, the data that are at hand, no tracking server."""
-    variables = dict(os.environ)
-    variables.pop(environment.TRACKING, None)
+    """That of a user: this interpreter's programs, the data that are at hand, no store of the user's."""
+    variables = surroundings.isolated()
     variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"
     if sources.ENVIRONMENT not in variables:
         for folder in (paths.RAW, Path(".cache/cifar10")):

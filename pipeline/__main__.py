@@ -5,6 +5,7 @@ import io
 import os
 import pkgutil
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -41,6 +42,10 @@ def main() -> None:
       3    predict: some files could not be read, the others were done
       130  interrupted by Ctrl-C or SIGTERM
     """
+    code, own = Path("pipeline/__main__.py"), Path(__file__)
+    if code.is_file() and not code.samefile(own):  # of an environment that was copied or is another clone's
+        remedy = "activate this folder's environment (`. .venv/bin/activate`), which any make target makes"
+        raise errors.UserError(f"this program is that of {own.parents[1]}: {remedy}")
 
 
 def entry() -> None:

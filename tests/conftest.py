@@ -22,8 +22,9 @@ from pipeline.stages import weights
 from pipeline.tracking import store as tracking
 from tests.browser import started
 from tests.workspace import Workspace
-from tools import smoke
+from tools import smoke, surroundings
 
+surroundings.isolate()
 pytest_plugins = ["tests.served"]  # fixtures that two modules share
 ROOT = Path(__file__).parents[1]
 # `dvc` and the `python` of dvc.yaml's commands are this environment's, also where it has not been activated.
@@ -125,8 +126,7 @@ def run_stage(tmp_path, monkeypatch):
             (cwd / "params.yaml").write_text((ROOT / "params.yaml").read_text())
         command = [sys.executable, "-m", "pipeline.stages", *arguments]
         # MLflow keeps the store that a test before this one used in the environment.
-        inherited = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-        variables = inherited | {"PYTHONPATH": str(ROOT)} | environment
+        variables = surroundings.isolated() | {"PYTHONPATH": str(ROOT)} | environment
         return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True)
 
     return run

@@ -1,7 +1,6 @@
 """A workspace in which the tests run the graph, and look at what it left."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from pipeline.data import sources, weights
+from tools import smoke, surroundings
 
 MODEL = "cifar10-classifier"
 PARENT = "tags.mlflow.parentRunId"
@@ -23,8 +23,8 @@ class Workspace:
 
     def __init__(self, folder: Path, raw: Path):
         self.folder = folder
-        self.environment = os.environ | {sources.ENVIRONMENT: str(raw)}
-        for variable in ("MLFLOW_TRACKING_URI", "PYTHONPATH", weights.ENVIRONMENT):
+        self.environment = surroundings.isolated() | {sources.ENVIRONMENT: str(raw)}
+        for variable in ("PYTHONPATH", weights.ENVIRONMENT):
             self.environment.pop(variable, None)
 
     def dvc(self, *arguments: str) -> subprocess.CompletedProcess:
@@ -32,8 +32,7 @@ class Workspace:
         return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
 
     def git(self, *arguments: str) -> str:
-        identity = ["-c", "user.name=A Test", "-c", "user.email=test@example.com"]
-        command = ["git", *identity, *arguments]
+        command = [*smoke.GIT, *arguments]
         return subprocess.run(command, cwd=self.folder, check=True, capture_output=True, text=True).stdout
 
     def pipeline(self, *arguments: str) -> subprocess.CompletedProcess:

@@ -8,21 +8,24 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from pipeline.core import environment, errors, paths
+from pipeline.core import environment, errors, files, paths
 from pipeline.core.files import read_yaml
 from pipeline.data import cifar10, sources, weights
-from tools import profiles
+from tools import profiles, surroundings
 
 WORKSPACE = Path(".smoke")
 EPOCHS = 2  # at most
+SETTINGS = ("user.name=smoke", "user.email=smoke@localhost", "commit.gpgsign=false", f"core.hooksPath={os.devnull}")
+GIT = ["git", *(part for setting in SETTINGS for part in ("-c", setting))]  # without the user's hooks
+OWN = ("--git-dir=.git", "--work-tree=.")  # the folder's repository, whatever is around it
 RESULTS = ("dvc.lock", "metrics/", "plots/", "reports/", "registry.json")  # tracked, but of another run
 
 
 def main() -> None:
-    os.environ.pop(environment.TRACKING, None)  # its runs stay out of the user's store
+    surroundings.isolate()  # its runs and versions stay out of the user's stores
     environment.check()
     make_workspace(WORKSPACE)
-    variables = dict(os.environ)
+    variables = surroundings.isolated()
     if sources.ENVIRONMENT not in variables and not cifar10.faults(paths.RAW, cifar10.BATCHES):
         variables[sources.ENVIRONMENT] = str(paths.RAW)
     for variable in (sources.ENVIRONMENT, weights.ENVIRONMENT):
@@ -34,18 +37,25 @@ def main() -> None:
 def make_workspace(folder: Path) -> None:
     """Copy the files that git does not ignore into `folder`, a repository of its own, with params for a smoke test.
 
-    Data and models that an earlier smoke run left there are kept. Raises UserError outside a git repository.
+    Data and models that an earlier smoke run left there are kept. Raises UserError outside a git repository, or if a
+    link leads out of `folder`.
     """
+    for path in (folder, folder / ".git"):
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise errors.UserError(f"{path} leads to another place, or is no folder: remove it, and run again")
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     found = subprocess.run(command, capture_output=True, text=True)
     if found.returncode:
         raise errors.UserError(f"git does not list the files to copy: {found.stderr or 'no reason given'}")
-    shutil.rmtree(folder / "pipeline", ignore_errors=True)
+    files.fresh_folder(folder / "pipeline")
     for name in filter(None, found.stdout.split("\0")):
         if Path(name).is_file() and not name.startswith(RESULTS):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).unlink(missing_ok=True)
-            shutil.copy2(name, folder / name, follow_symlinks=False)
+            copied = folder / name
+            if not copied.parent.resolve().is_relative_to(folder.resolve()):
+                raise errors.UserError(f"{copied.parent} leads to another place: remove {folder}, and run again")
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            copied.unlink(missing_ok=True)
+            shutil.copy2(name, copied, follow_symlinks=False)
     values = profiles.laid_over(read_yaml(paths.PARAMS), "smoke")
     for entry in values["models"].values():  # also one that the profile does not name
         entry["training"]["epochs"] = min(entry["training"]["epochs"], EPOCHS)
@@ -54,10 +64,9 @@ def make_workspace(folder: Path) -> None:
         if source["type"] == "local":
             source["path"] = str(Path(source["path"]).resolve())
     YAML(pure=True).dump(values, folder / paths.PARAMS)
-    git = ["git", "-c", "user.name=smoke", "-c", "user.email=smoke@localhost", "-c", "commit.gpgsign=false"]
     commit = ["commit", "--quiet", "--allow-empty", "--no-verify", "-m", "Smoke test"]
-    for command in (["init", "--quiet"], ["add", "--all"], commit):
-        subprocess.run([*git, *command], cwd=folder, check=True)
+    for command in (["init", "--quiet", "--template="], ["add", "--all"], commit):
+        subprocess.run([*GIT, *OWN, *command], cwd=folder, check=True)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,14 @@ def fresh_folder(path: Path) -> Path:
     return path
 
 
+def own_folder(path: Path) -> Path:
+    """Return `path` as a folder, made if it is missing, instead of a link if it is one: what it led to is another's."""
+    if path.is_symlink():
+        path.unlink()
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def copy(source: Path, target: Path) -> None:
     with replacing(target) as temporary:
         shutil.copyfile(source, temporary)
@@ -142,7 +150,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, *keys: str) -> Any:
-    """Read a JSON file that the project wrote. Raises UserError if it is damaged, or no object with these `keys`."""
+    """Read a JSON file that the project wrote.
+
+    Raises UserError if it is damaged, has a merge conflict, or is no object with these `keys`.
+    """
+    refuse_conflict(path)
     try:
         value = json.loads(path.read_text())
         if missing := [key for key in keys if not isinstance(value, dict) or key not in value]:
@@ -156,9 +168,18 @@ def read_json(path: Path, *keys: str) -> Any:
 def read_yaml(path: Path) -> Any:
     """Read YAML 1.2 in UTF-8, as DVC writes it: there, unlike in 1.1, `1e-05` is a number.
 
-    Raises UnicodeDecodeError, or ruamel.yaml.error.YAMLError if it is not YAML or has a key twice.
+    Raises UserError if it has a merge conflict, UnicodeDecodeError, or ruamel.yaml.error.YAMLError if it is not YAML or
+    has a key twice.
     """
+    refuse_conflict(path)
     return YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+
+
+def refuse_conflict(path: Path) -> None:
+    """Raise UserError if git has left both sides of a merge in a file that it tracks."""
+    if any(line.startswith(b"<<<<<<<") for line in path.read_bytes().splitlines()):
+        how = f"`git status` says how to resolve or abort it, `git checkout --ours {path}` (or --theirs) takes one side"
+        raise UserError(f"{path} has a merge conflict: {how}")
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

@@ -19,8 +19,11 @@ RUNNING = Path(".dvc/tmp/rwlock")  # DVC's own, for the commands that run at the
 def lock() -> bool:
     """Put back what dvc.lock was when the last stage began, if it is damaged: DVC writes it in place.
 
-    Returns whether it was. Raises UserError if it was, and there is nothing to put back.
+    Returns whether it was. Raises UserError if it was, and there is nothing to put back, or if it or another file that
+    DVC reads has a merge conflict.
     """
+    for path in filter(Path.exists, (LOCK, paths.PARAMS, paths.REGISTRY, Path("dvc.yaml"))):
+        files.refuse_conflict(path)
     fault = _fault()
     if fault is None:
         return False

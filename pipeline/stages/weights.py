@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.core import environment, errors, paths
-from pipeline.core.files import checksum, copy, listed, read_json, write_json
+from pipeline.core.files import checksum, copy, listed, own_folder, read_json, write_json
 from pipeline.core.schema import Params
 from pipeline.data import weights
 
@@ -27,8 +27,7 @@ def install(name: str, found: dict, params: Params) -> None:
         files = " or ".join(entry.file for entry in params.models[name].weights)
         remedy = f"put {files} into a folder and set {weights.ENVIRONMENT} to it"
         raise errors.UserError(f"{name}: no weights: {remedy}; `dvc repro find` says why none could be downloaded")
-    folder = paths.WEIGHTS / name
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = own_folder(paths.WEIGHTS / name)
     if found["status"] == "ready":
         _bring(found, folder / found["file"], params)
     write_json(folder / "manifest.json", found)

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.core import paths
 from pipeline.core.errors import UserError
-from pipeline.core.files import listed, read_json, write_json
+from pipeline.core.files import listed, own_folder, read_json, write_json
 from pipeline.tracking import provenance
 
 
@@ -34,8 +34,7 @@ def attempt(stage: str, device: str = "") -> Iterator[Attempt]:
 
     `device`: what else must be the same for it to resume. Raises UserError if another process is at it.
     """
-    folder = paths.CHECKPOINTS / stage
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = own_folder(paths.CHECKPOINTS / stage)
     try:
         with FileLock(folder / "lock", blocking=False):
             yield _last_or_new(stage, device, folder)

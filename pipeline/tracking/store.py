@@ -3,6 +3,7 @@
 import logging
 import os
 import shlex
+import sys
 from pathlib import Path
 
 import mlflow
@@ -17,6 +18,14 @@ from pipeline.core.environment import TRACKING
 from pipeline.core.schema import Params
 
 SQLITE, DATABASE, ARTIFACTS = "sqlite:///", "mlflow.db", "artifacts"
+# A run is made or resumed by what the files say, and complete when a call returns, whatever the surroundings want.
+IGNORED = (
+    "MLFLOW_RUN_ID",
+    "MLFLOW_RUN_CONTEXT",  # tags of each run, its parent among them
+    "MLFLOW_ACTIVE_MODEL_ID",  # the logged model that metrics belong to
+    "_MLFLOW_ACTIVE_MODEL_ID",
+    "MLFLOW_ENABLE_ASYNC_LOGGING",
+)
 FAILURES = (MlflowException, SQLAlchemyError, RequestException)  # of a store that does not do what it is asked
 logging.getLogger("mlflow.store.db.utils").disabled = True  # it prints a traceback of what is told in a line, too
 logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # of a store that is away, `stream` warns once
@@ -43,7 +52,10 @@ def connect(params: Params) -> str:
 
     Raises UserError if the driver of its database is missing, if it has been moved, or the experiment deleted.
     """
-    os.environ.pop("MLFLOW_RUN_ID", None)  # a run is made or resumed by what the files say, not by the surroundings
+    for name in IGNORED:
+        os.environ.pop(name, None)
+    if registry := os.environ.get("MLFLOW_REGISTRY_URI"):
+        print(f"MLFLOW_REGISTRY_URI: versions are in {errors.one_line(registry)}", file=sys.stderr)
     mlflow.set_tracking_uri(os.environ.get(TRACKING) or f"{SQLITE}{paths.shared(paths.STORE).resolve()}/{DATABASE}")
     mlflow.set_system_metrics_sampling_interval(params.tracking.system_metrics_interval)
     name, database = params.tracking.experiment, mlflow.get_tracking_uri().partition("?")[0].partition(SQLITE)[2]

@@ -213,6 +213,7 @@ def test_the_readme_and_the_code_name_the_same_environment_variables():
 @pytest.mark.parametrize("profile", sorted(path.stem for path in (ROOT / "conf/profile").glob("*.yaml")))
 def test_a_profile_is_laid_over_params_as_dvc_does_it(profile, tmp_path, monkeypatch, checked):
     """`dvc exp run -S profile=NAME` composes conf/ with Hydra, and writes the outcome to params.yaml."""
+    monkeypatch.chdir(ROOT)
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base=None):
         composed = OmegaConf.to_yaml(hydra.compose("config", [f"profile={profile}"]))
     path = tmp_path / "params.yaml"
@@ -220,7 +221,6 @@ def test_a_profile_is_laid_over_params_as_dvc_does_it(profile, tmp_path, monkeyp
     by_hydra = params.load(path)
     assert by_hydra.profile == profile
     assert (by_hydra == checked) == (profile == "default")
-    monkeypatch.chdir(ROOT)
     assert params.checked(profiles.laid_over(read_yaml(paths.PARAMS), profile), path) == by_hydra
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core import paths
+from pipeline.core import files, params, paths
 from pipeline.core.errors import UserError
 from pipeline.recovery import mend
 from pipeline.tracking import store
 from pipeline.tracking.provenance import LOCK
 from tests.conftest import ROOT
+from tests.console import pipeline
+from tests.toy import committed, git, project
 
 STORE = Path("mlruns")
 MAKE = """
@@ -118,3 +121,44 @@ def test_what_is_no_database_is_left_alone(tmp_path):
     (tmp_path / "mlflow.db").write_text("no database\n" * 100)
     assert not mend.store(tmp_path)
     assert (tmp_path / "mlflow.db").exists()
+
+
+@pytest.fixture
+def merging(tmp_path, monkeypatch):
+    """Return what leaves a merge conflict in a file of a repository, which is the current folder."""
+    monkeypatch.chdir(project(tmp_path, **dict.fromkeys(("dvc.lock", "dvc.yaml", "registry.json"), "a: 1\n")))
+
+    def merge(name: str) -> bytes:
+        for branch, text in (("theirs", "a: 2\n"), ("main", "a: 3\n")):
+            git(Path(), "checkout", "--quiet", *(["-B"] if branch == "theirs" else []), branch)
+            Path(name).write_text(text)
+            committed(Path(), branch)
+        with pytest.raises(subprocess.CalledProcessError):
+            git(Path(), "merge", "theirs")
+        return Path(name).read_bytes()
+
+    return merge
+
+
+@pytest.mark.fault("a merge conflict in", chapter="surroundings")
+@pytest.mark.parametrize("name", ["dvc.lock", "dvc.yaml", "params.yaml", "registry.json"])
+def test_a_merge_conflict_is_named_and_kept(name, merging, record_property):
+    content = merging(name)
+    files.copy(ROOT / LOCK, paths.LOCK_KEPT)
+    result = pipeline("mend", cwd=Path())
+    assert result.returncode == 1
+    assert re.fullmatch(rf"error: {name} has a merge conflict: .*`git checkout --ours {name}` .*\n", result.stderr)
+    assert Path(name).read_bytes() == content
+    record_property("seen", result.stderr)
+    git(Path(), "checkout", "--theirs", name)
+    assert b"<<<" not in Path(name).read_bytes()
+
+
+def test_readers_of_files_name_a_merge_conflict(merging):
+    merging("registry.json")
+    with pytest.raises(UserError, match=r"^registry\.json has a merge conflict"):
+        files.read_json(paths.REGISTRY)
+    git(Path(), "merge", "--abort")
+    merging("params.yaml")
+    with pytest.raises(UserError, match=r"^params\.yaml has a merge conflict"):
+        params.load()
