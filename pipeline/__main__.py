@@ -1,7 +1,6 @@
 """`pipeline COMMAND`: what people do besides `dvc repro`. A command is a module of pipeline/cli."""
 
 import importlib
-import io
 import os
 import pkgutil
 import sys
@@ -50,8 +49,6 @@ def main() -> None:
 
 def entry() -> None:
     """The program `pipeline`."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
     errors.run(_run, interrupted="run the command again")
 
 

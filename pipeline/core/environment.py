@@ -13,6 +13,7 @@ from pipeline.core.schema import Params
 OFFLINE = "CIFAR10_OFFLINE"  # 1: nothing is downloaded
 BACKEND, BACKENDS = "KERAS_BACKEND", ("tensorflow", "jax")
 TRACKING = "MLFLOW_TRACKING_URI"
+CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # files that requests trusts
 UNUSABLE = "?#%'"  # characters of a path that an address of an SQLite store cannot have
 STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")  # schemes that MLflow opens
 MISSING = {"git": "install it first", "dvc": "activate the environment that make builds (`. .venv/bin/activate`)"}
@@ -24,19 +25,28 @@ def check(store: bool = True) -> Params:
     for program, remedy in MISSING.items():
         if shutil.which(program) is None:
             raise UserError(f"{program} is not on the PATH: {remedy}")
-    offline, backend = os.environ.get(OFFLINE, ""), os.environ.get(BACKEND) or BACKENDS[0]
+    check_backend()
+    offline = os.environ.get(OFFLINE, "")
     if offline not in ("", "0", "1"):
         raise UserError(f"{OFFLINE}: {offline} says neither yes nor no: give 1, or unset it")
-    if backend not in BACKENDS:
-        raise UserError(f"{BACKEND}: {backend} is not for this project: give {' or '.join(BACKENDS)}, or unset it")
-    if importlib.util.find_spec(backend) is None:
-        raise UserError(f"{BACKEND}: {backend} is not installed: install it, or name another of {', '.join(BACKENDS)}")
+    for variable in CERTIFICATES:
+        if (named := os.environ.get(variable)) and not Path(named).exists():
+            raise UserError(f"{variable}: {named} does not exist: name a file with certificates (PEM), or unset it")
     if store:
         _check_store(os.environ.get(TRACKING, ""), checked.tracking.timeout)
     require_space(Path(), 0)
     if "DVC_STAGE" in os.environ and Path("dvc.lock").exists():
         files.copy(Path("dvc.lock"), paths.LOCK_KEPT)  # for `pipeline mend`: DVC has just read it, and writes in place
     return checked
+
+
+def check_backend() -> None:
+    """Raise UserError unless Keras' backend is one of BACKENDS, and installed."""
+    backend = os.environ.get(BACKEND) or BACKENDS[0]
+    if backend not in BACKENDS:
+        raise UserError(f"{BACKEND}: {backend} is not for this project: give {' or '.join(BACKENDS)}, or unset it")
+    if importlib.util.find_spec(backend) is None:
+        raise UserError(f"{BACKEND}: {backend} is not installed: install it, or name another of {', '.join(BACKENDS)}")
 
 
 def check_model(store: bool = True, ensemble: bool = False) -> tuple[str, Params]:

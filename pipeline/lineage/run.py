@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 
-from pipeline.core import paths
+from pipeline.core import git, paths
 from pipeline.core.files import checksum, listed, read_json
 from pipeline.lineage import Broken, Line, compare, model
 from pipeline.registry import exports
@@ -40,7 +40,9 @@ def verify(run: Run, depth: int = 0) -> Iterator[Line]:
         return
     changed = ", with changes that were not committed" if tags.get("git.changed") == "true" else ""
     device = f", on {tags['device']} in {tags.get('precision')}" if "device" in tags else ""
-    yield Line(depth, f"{link}: {run.info.run_name}, commit {tags.get('git.commit', 'none')[:10]}{changed}{device}")
+    commit = tags.get("git.commit", "none")
+    away = f" ({why})" if (why := git.absence(commit)) else ""
+    yield Line(depth, f"{link}: {run.info.run_name}, commit {commit[:10]}{away}{changed}{device}")
     yield Line(depth + 1, f"model: {model.verify(run, link)}, fingerprint {tags[runs.FINGERPRINT][:12]}")
     line, recorded = Line(depth + 1, "probabilities: as its tag says"), {PROBABILITIES: tags.get(VALIDATION, "none")}
     yield from compare(line, f"{link}, artifact", logged, recorded, f"tag {VALIDATION}")

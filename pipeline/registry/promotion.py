@@ -5,13 +5,12 @@ left undone is done by whoever looks next.
 """
 
 import datetime
-import getpass
 import json
-import subprocess
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
+from pipeline.core import git
 from pipeline.core.errors import UserError
 from pipeline.registry import journal
 from pipeline.registry.versions import versions
@@ -65,10 +64,9 @@ def enter(model: str, action: str, version: str, why: str, seen: list[dict], evi
     current = _champion(model, seen)
     if version == current:
         return current
-    name = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True).stdout.strip()
     entry = {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "who": _short(name or getpass.getuser(), 500),  # of 6,000 characters that MLflow takes in all
+        "who": _short(git.user(), 500),  # of 6,000 characters that MLflow takes in all
         "action": action,
         "from": current,
         "to": version,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.core import environment
 from pipeline.core.errors import UserError
 from pipeline.formats import keras_archive
 
@@ -39,8 +40,6 @@ def load(address: str) -> tuple[str, Model]:
     path = Path(address)
     if path.suffix:
         return address, FILES[path.suffix](path)
-    from pipeline.core import environment
-
     params = environment.check()
     from pipeline.registry import versions  # MLflow takes seconds: files do without, and so does what is wrong
     from pipeline.tracking import store
@@ -59,6 +58,7 @@ def registered(version: Any) -> Any:
 
 
 def _keras(path: Path) -> Any:
+    environment.check_backend()
     from pipeline.formats import keras_model  # TensorFlow takes seconds: exported files do without
 
     model = keras_model.load(path)

@@ -1,38 +1,50 @@
 """Where a result comes from: the git commit, and the inputs of its DVC stage, as dvc.lock has them."""
 
+import functools
 import hashlib
 import json
-import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.errors import UserError
 from pipeline.core.files import read_yaml
+from pipeline.core.git import root, state
 
 LOCK = Path("dvc.lock")
 Inputs = dict[str, Any]  # `deps`: MD5 by path; `params`: value by key
 
 
 def git() -> dict[str, str]:
-    """Return the commit that is checked out, and whether code or params differ from it, as tags of a run."""
-    changed = _git("status", "--porcelain", "--", "pipeline", "conf", "dvc.yaml", "params.yaml")
-    return {"git.commit": _git("rev-parse", "HEAD") or "none", "git.changed": "true" if changed else "false"}
+    """Return the commit that is checked out, and whether code or params differ from it, as tags of a run.
+
+    Without a commit it is `none`, which a warning says once. Raises UserError if git fails.
+    """
+    commit, changed = state()
+    if commit is None:
+        _warn()
+    return {"git.commit": commit or "none", "git.changed": "true" if changed else "false"}
 
 
 def inputs(stage: str) -> Inputs:
     """Return what `stage` (as in `train@custom_cnn`) would be made of now, hashed by DVC.
 
-    Raises dvc.exceptions.DvcException if dvc.yaml has no such stage.
+    Raises UserError if DVC does not say, as of a folder that is no repository, or of a stage that dvc.yaml lacks.
     """
     from dvc.dependency import ParamsDependency  # half a second, for the few who need it
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     found: Inputs = {"deps": {}, "params": {}}
-    with Repo() as repo:
-        for dep in next(iter(repo.stage.collect(stage))).deps:
-            if isinstance(dep, ParamsDependency):
-                found["params"] |= dep.read_params()
-            else:
-                found["deps"][dep.def_path] = dep.get_hash().value
+    try:
+        with Repo() as repo:
+            for dep in next(iter(repo.stage.collect(stage))).deps:
+                if isinstance(dep, ParamsDependency):
+                    found["params"] |= dep.read_params()
+                else:
+                    found["deps"][dep.def_path] = dep.get_hash().value
+    except DvcException as error:
+        raise UserError(f"DVC cannot say what {stage} is made of: {error}") from None
     return found
 
 
@@ -55,6 +67,7 @@ def digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _git(*arguments: str) -> str:
-    result = subprocess.run(["git", *arguments], capture_output=True, text=True)
-    return result.stdout.strip() if result.returncode == 0 else ""
+@functools.cache  # once in a process
+def _warn() -> None:
+    why = "nothing is committed yet" if root() else "this folder is no git repository"
+    print(f"warning: {why}: the results name no commit; `git commit` before you run", file=sys.stderr)
