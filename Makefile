@@ -9,6 +9,9 @@ unexport $(filter-out GIT_CONFIG%,$(shell git rev-parse --local-env-vars 2> /dev
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-user --target=
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION ?= false
+# A user id without a name, as in a container, gets one, and a home: DVC and MLflow ask for them (see core/errors.py).
+export LOGNAME ?= $(shell id -un 2> /dev/null)
+export HOME ?= /
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 WORKERS := --numprocesses 2 --dist loadgroup  # see tests/conftest.py

@@ -13,7 +13,6 @@ from pipeline.core.schema import Params
 OFFLINE = "CIFAR10_OFFLINE"  # 1: nothing is downloaded
 BACKEND, BACKENDS = "KERAS_BACKEND", ("tensorflow", "jax")
 TRACKING = "MLFLOW_TRACKING_URI"
-CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # files that requests trusts
 UNUSABLE = "?#%'"  # characters of a path that an address of an SQLite store cannot have
 STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")  # schemes that MLflow opens
 MISSING = {"git": "install it first", "dvc": "activate the environment that make builds (`. .venv/bin/activate`)"}
@@ -29,7 +28,7 @@ def check(store: bool = True) -> Params:
     offline = os.environ.get(OFFLINE, "")
     if offline not in ("", "0", "1"):
         raise UserError(f"{OFFLINE}: {offline} says neither yes nor no: give 1, or unset it")
-    for variable in CERTIFICATES:
+    for variable in network.BUNDLES:
         if (named := os.environ.get(variable)) and not Path(named).exists():
             raise UserError(f"{variable}: {named} does not exist: name a file with certificates (PEM), or unset it")
     if store:

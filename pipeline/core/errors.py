@@ -79,19 +79,17 @@ def _system(error: OSError) -> str | None:
         return f"{file} is missing: `dvc repro` makes it"
     if number in (errno.ENOSPC, errno.EDQUOT):
         file = file or "the folder, or that of TMPDIR"
-    said = error.strerror if number and error.strerror else str(error) or type(error).__name__  # a library's own words
+    said = error.strerror.lower() if number and error.strerror else str(error) or type(error).__name__
     return ": ".join(filter(None, [file, REFUSALS.get(number or 0, f"{said}; mend that and run again")]))
 
 
 def _memory(error: Exception) -> str:
-    return (
-        f"not enough memory; end other programs, or give smaller batches ({one_line(str(error))[:200] or 'no detail'})"
-    )
+    return f"not enough memory; end other programs, or give smaller batches ({one_line(str(error))[:200] or 'no more'})"
 
 
 def _package(error: ModuleNotFoundError) -> str | None:
-    name = (error.name or "").partition(".")[0]
-    return None if name in ("", "pipeline") else f"the package {name} is not installed: `make lint` sets up .venv anew"
+    name = (error.name or "pipeline").partition(".")[0]
+    return f"the package {name} is not installed: activate .venv, which make builds" if name != "pipeline" else None
 
 
 def _value(error: ValueError) -> str | None:
@@ -99,28 +97,34 @@ def _value(error: ValueError) -> str | None:
     return f"{error}: correct {named[0]}, or unset it" if named else None
 
 
-def _thread(error: RuntimeError) -> str | None:
-    return (
-        f"{error}: end other programs, or raise the limit (`ulimit -u`)" if "start new thread" in str(error) else None
-    )
+def _runtime(error: RuntimeError) -> str | None:
+    if str(error).startswith("RESOURCE_EXHAUSTED"):  # JAX
+        return _memory(error)
+    return f"{error}; end other programs, or raise `ulimit -u`" if "start new thread" in str(error) else None
 
 
 def _database(error: sqlite3.Error) -> str | None:
-    code = getattr(error, "sqlite_errorname", "SQLITE_ERROR")  # which a wrong statement has
-    return None if code == "SQLITE_ERROR" else f"SQLite: {error} ({code}); mend that and run again"
+    return f"SQLite says: {error}: mend that and run again" if refused(error) else None
 
 
-# What the user can mend, and what makes its line, or None. A package that calls a library adds the library's exceptions.
+def refused(error: sqlite3.Error) -> bool:
+    """Return whether the system has refused something to SQLite; not if a file or a statement is what is wrong."""
+    name = getattr(error, "sqlite_errorname", "")
+    return name.startswith(("SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY"))
+
+
+# What the user can mend, and what makes its line, or None. A package that calls a library adds what that raises.
 MENDABLE: dict[type[Exception], Callable[[Any], str | None]] = {
     UserError: str,
     OSError: _system,
     MemoryError: _memory,
     ModuleNotFoundError: _package,
     ValueError: _value,
-    RuntimeError: _thread,
+    RuntimeError: _runtime,
     sqlite3.Error: _database,
 }
 _PERMISSION = "permission denied; make it readable and writable for this user"
+_LIMITED = "the file system, here or of the store, cannot do all that is needed (as locks); use a local disk"
 REFUSALS = {
     errno.ENOSPC: "the disk is full; free some space and run again",
     errno.EDQUOT: "the disk quota is used up; free some space and run again",
@@ -131,8 +135,9 @@ REFUSALS = {
     errno.ENFILE: "the machine has too many open files; end other programs and run again",
     errno.ENOMEM: "not enough memory; end other programs and run again",
     errno.EAGAIN: "the system has no room for this now; end other programs, or raise the limit (`ulimit -u`)",
-    errno.ENOLCK: "the file system has no locks; work on a local disk, or mount it with locks",
-    errno.EOPNOTSUPP: "the file system cannot do this; work on a local disk",
+    errno.ENOLCK: "the file system, here or of the store, has no locks; use a local disk, or mount it with locks",
+    errno.ENOSYS: _LIMITED,
+    errno.EOPNOTSUPP: _LIMITED,
     errno.ENAMETOOLONG: "the name is too long; give a shorter one, or move the project nearer to the root",
     errno.EIO: "the disk, or the connection to it, fails (input/output error); check it and run again",
     errno.ESTALE: "the network folder is gone (stale handle); mount it again",

@@ -110,10 +110,14 @@ def _resemble(path: Path, status: os.stat_result) -> None:
         path.chmod(stat.S_IMODE(status.st_mode))
 
 
-def alone(lock: Path) -> FileLock:
-    """Return a lock on a file, to be held in a `with` block: one process at a time; the others wait."""
+def alone(lock: Path, blocking: bool = True) -> FileLock:
+    """Return a lock on a file, to be held in a `with` block: one process at a time; the others wait.
+
+    Not `blocking`: for the others, entering the block raises filelock.Timeout. On a file system without locks it raises
+    OSError: what filelock would do there instead waits for ever after a process was killed.
+    """
     lock.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(lock)
+    return FileLock(lock, blocking=blocking, fallback_to_soft=False)
 
 
 def fresh_folder(path: Path) -> Path:

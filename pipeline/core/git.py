@@ -7,6 +7,7 @@ DVC works as in others; and no repository, in which DVC refuses to work unless `
 import getpass
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -29,6 +30,8 @@ def ask(*arguments: str, fruitless: int = 0) -> str:
         ended = subprocess.run(command, env=variables, capture_output=True, encoding="utf-8", errors="replace")
     except FileNotFoundError:
         raise UserError("git is not on the PATH: install it first") from None
+    except OSError as error:
+        raise UserError(f"git does not start: {error.strerror}: look at {shutil.which('git')}") from None
     if ended.returncode not in (0, fruitless):
         words = ended.stderr.strip() or f"it ended with status {ended.returncode}"  # negative: by a signal
         raise UserError(f"`git {arguments[0]}` failed: {words}{'' if 'git config' in words else f': {REMEDY}'}")

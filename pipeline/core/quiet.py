@@ -6,10 +6,11 @@ import shutil
 import subprocess
 import sys
 
+LEVEL = "MLFLOW_LOGGING_LEVEL"
 SETTINGS = {
     "TF_CPP_MIN_LOG_LEVEL": "2",  # errors only; TensorFlow's first lines come all the same
     "GLOG_minloglevel": "2",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",  # at INFO, each run says that its system metrics begin and end
+    LEVEL: "WARNING",  # at INFO, each run says that its system metrics begin and end
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # where a program may read JSON
 }
@@ -29,10 +30,13 @@ def silence() -> None:
     C++ writes to file descriptor 2, and before absl's logging is set up no setting stops it. The descriptor becomes a
     pipe to `grep`, which drops NOTICES and passes all other lines on. It is a process of its own, so that the last
     words of one that crashes get through. sys.stderr goes past it, and stays a terminal if it is one. A child process
-    that shall have the terminal takes `stderr=sys.stderr`.
+    that shall have the terminal takes `stderr=sys.stderr`. Raises ValueError if MLflow will not take the level that is
+    set.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
+    if (level := os.environ[LEVEL]).upper() not in logging.getLevelNamesMapping():
+        raise ValueError(f"{LEVEL}: {level} is none of {', '.join(logging.getLevelNamesMapping())}")
     logging.getLogger("alembic").setLevel(logging.WARNING)  # at INFO, it names each step in making MLflow's database
     grep = shutil.which("grep")
     if grep is None or sys.__stderr__ is None or sys.stderr is not sys.__stderr__:  # by pytest, or by this

@@ -6,9 +6,11 @@ from typing import Any
 
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from dvc.scm import SCMError
 
+from pipeline.core.errors import UserError
 from pipeline.lineage import Broken, Line
-from pipeline.tracking.provenance import LOCK
+from pipeline.tracking.provenance import LOCK, REPOSITORY
 
 RECOMPUTABLE = Path("data/trunk")  # need not be there: it is not pushed
 
@@ -17,12 +19,14 @@ def verify(stages: list[str], depth: int) -> Iterator[Line]:
     """Yield lines that say what `stages` and all that they depend on are made of, if it is as dvc.lock records it.
 
     Raises Broken if a dependency, parameter or output is another one, or is missing. Of several an output is named: the
-    stages that depend on it have it as a changed dependency, too.
+    stages that depend on it have it as a changed dependency, too. Raises UserError if DVC wants a repository.
     """
     try:
         with Repo() as repo:
             status = repo.status(targets=stages, with_deps=True)
             names = {stage.addressing: stage for name in stages for stage in repo.stage.collect(name, with_deps=True)}
+    except SCMError as error:
+        raise UserError(f"{error}: {REPOSITORY}") from None
     except DvcException as error:
         raise Broken(str(LOCK), f"{error}: `pipeline mend`, or `git checkout {LOCK}`") from None
     faults = [fault for name, entries in status.items() for entry in entries for fault in _faults(name, entry)]

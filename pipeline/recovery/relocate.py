@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+from pipeline.core import errors, files
 from pipeline.core.errors import UserError
 
 COLUMNS = {
@@ -27,13 +28,18 @@ def relocate(store: Path) -> dict[Path, int]:
     if not database.is_file():
         raise UserError(f"{database} does not exist: name the folder that has it")
     try:
-        with contextlib.closing(sqlite3.connect(database, PATIENCE, isolation_level=None)) as connection:
+        with (
+            files.alone(store / ".lock"),  # without locks, SQLite would say that others have them
+            contextlib.closing(sqlite3.connect(database, PATIENCE, isolation_level=None)) as connection,
+        ):
             connection.execute("BEGIN IMMEDIATE")
             changed = {old: _replace(connection, old, store) for old in _made_in(connection) if old != store}
             connection.execute("COMMIT")
     except sqlite3.DatabaseError as error:
         if "locked" in str(error):
             raise UserError(f"{database} is in use: end `make ui` and `dvc repro` first") from None
+        if errors.refused(error):
+            raise UserError(f"{database}: SQLite says: {error}: mend that and run again") from None
         raise UserError(f"{database} is no store of this workflow: {error}") from None
     return changed
 

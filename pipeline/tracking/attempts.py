@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from pipeline.core import paths
 from pipeline.core.errors import UserError
-from pipeline.core.files import listed, own_folder, read_json, write_json
+from pipeline.core.files import alone, listed, own_folder, read_json, write_json
 from pipeline.tracking import provenance
 
 
@@ -36,7 +36,7 @@ def attempt(stage: str, device: str = "") -> Iterator[Attempt]:
     """
     folder = own_folder(paths.CHECKPOINTS / stage)
     try:
-        with FileLock(folder / "lock", blocking=False):
+        with alone(folder / "lock", blocking=False):
             yield _last_or_new(stage, device, folder)
     except Timeout:
         raise UserError(f"{stage} is at work in another process: wait for its end, or stop it") from None

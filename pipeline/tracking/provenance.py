@@ -12,6 +12,7 @@ from pipeline.core.files import read_yaml
 from pipeline.core.git import root, state
 
 LOCK = Path("dvc.lock")
+REPOSITORY = "`git init` makes one, as DVC wants it; `dvc config core.no_scm true` lets it work without"
 Inputs = dict[str, Any]  # `deps`: MD5 by path; `params`: value by key
 
 
@@ -34,6 +35,7 @@ def inputs(stage: str) -> Inputs:
     from dvc.dependency import ParamsDependency  # half a second, for the few who need it
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
+    from dvc.scm import SCMError
 
     found: Inputs = {"deps": {}, "params": {}}
     try:
@@ -43,6 +45,8 @@ def inputs(stage: str) -> Inputs:
                     found["params"] |= dep.read_params()
                 else:
                     found["deps"][dep.def_path] = dep.get_hash().value
+    except SCMError as error:
+        raise UserError(f"{error}: {REPOSITORY}") from None
     except DvcException as error:
         raise UserError(f"DVC cannot say what {stage} is made of: {error}") from None
     return found

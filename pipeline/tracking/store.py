@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -41,7 +42,8 @@ def reason(error: Exception) -> str:
     cause: BaseException | None = error
     while cause and not isinstance(cause, RequestException):
         cause = cause.__cause__ or cause.__context__
-    return network.explain(cause) if cause else str(error)
+    # SQLAlchemy adds the statement, and an address.
+    return network.explain(cause) if cause else re.split(r"\s\[SQL: |\s\(Background on this error", str(error))[0]
 
 
 errors.MENDABLE |= dict.fromkeys(FAILURES, failed)

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.core import git
 from pipeline.core.errors import UserError
+from pipeline.lineage import files
 from pipeline.tracking import provenance
 from tests.conftest import repository
 
@@ -84,11 +85,12 @@ def test_dvc_demands_a_repository_unless_its_settings_say_otherwise():
     made_of = {"deps": {}, "params": {"seed": 0}}
     assert provenance.inputs("made") == made_of
     Path(".dvc/config").write_text("")
-    with pytest.raises(UserError, match="DVC cannot say what made is made of: .* is not a git repository"):
-        provenance.inputs("made")
+    for ask in (provenance.inputs, lambda stage: list(files.verify([stage], 0))):
+        with pytest.raises(UserError, match=r"^/\S+ is not a git repository: `git init` makes one, as DVC wants it"):
+            ask("made")
     run("init", "--quiet")
     assert provenance.inputs("made") == made_of
-    with pytest.raises(UserError, match="DVC cannot say what nothing is made of: "):
+    with pytest.raises(UserError, match=r"DVC cannot say what nothing is made of: "):
         provenance.inputs("nothing")
 
 
@@ -138,11 +140,11 @@ DAMAGE = {
 }
 
 
-@pytest.mark.fault("git fails")
+@pytest.mark.fault("git fails", chapter="surroundings")
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_a_git_that_fails_is_told_in_its_own_words(damage, sound, place, monkeypatch, record_property):
     damage(place, monkeypatch)
-    with pytest.raises(UserError, match="`git (status|log)` failed: .+|git is not on the PATH: install it") as caught:
+    with pytest.raises(UserError, match=r"`git (status|log)` failed: .+|git is not on the PATH: install it") as caught:
         git.state()
     record_property("seen", str(caught.value).replace(str(place), ""))
 

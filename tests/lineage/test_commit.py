@@ -14,7 +14,7 @@ def git(*arguments: str) -> str:
     return subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
-@pytest.mark.fault("a shallow clone, which lacks the commit of a run")
+@pytest.mark.fault("a shallow clone, which lacks the commit of a run", chapter="surroundings")
 def test_a_run_of_a_commit_that_a_shallow_clone_lacks_says_so(store, tmp_path, monkeypatch, record_property):
     for folder in ("origin", "project"):
         (tmp_path / folder).mkdir()
