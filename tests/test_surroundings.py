@@ -11,7 +11,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-import pipeline
+from pipeline import core
 from pipeline.tracking import store as tracking
 from tests.conftest import ROOT
 from tests.toy import PATH, content, foreign, git, project, python
@@ -43,7 +43,8 @@ print(found.info.experiment_id == experiment, "mlflow.parentRunId" in found.data
 """
 FIT = """
 import json
-import pipeline, keras
+from pipeline import core
+import keras
 import numpy as np
 network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3), keras.layers.Flatten()])
 network.compile("sgd", "mse")
@@ -56,7 +57,7 @@ print(json.dumps([config.backend(), config.floatx(), config.epsilon(), config.im
 
 def test_the_variables_that_name_a_repository_are_those_that_git_names():
     named = subprocess.run(["git", "rev-parse", "--local-env-vars"], check=True, capture_output=True, text=True).stdout
-    assert {name for name in named.split() if not name.startswith("GIT_CONFIG")} <= {*pipeline.REPOSITORY}
+    assert {name for name in named.split() if not name.startswith("GIT_CONFIG")} <= {*core.REPOSITORY}
 
 
 def of(foreign: Path) -> dict[str, dict[str, str]]:
@@ -146,7 +147,7 @@ def test_a_child_process_has_the_users_data_and_its_own_settings(monkeypatch):
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", "x")
     monkeypatch.setenv("GIT_INDEX_FILE", "x")
     found = surroundings.isolated()
-    assert (found["CIFAR10_DATA"], found["KERAS_HOME"]) == ("/data", pipeline.KERAS_HOME or os.devnull)
+    assert (found["CIFAR10_DATA"], found["KERAS_HOME"]) == ("/data", core.KERAS_HOME or os.devnull)
     assert found["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert not {"MLFLOW_REGISTRY_URI", "GIT_INDEX_FILE"} & found.keys()
 
@@ -195,10 +196,8 @@ def test_keras_computes_with_this_projects_settings(backend, told, tmp_path):
 
 @pytest.mark.parametrize("given", ["/data/keras", ""])
 def test_the_users_folder_of_keras_is_known_also_to_children(given, tmp_path):
-    code = (
-        "import pipeline, os, subprocess, sys; from tools import surroundings; print(pipeline.KERAS_HOME, flush=True)"
-    )
-    child = f"{code}; subprocess.run([sys.executable, '-c', 'import pipeline; print(pipeline.KERAS_HOME)'],"
+    code = "import subprocess, sys; from pipeline import core; from tools import surroundings; print(core.KERAS_HOME)"
+    child = f"{code}; sys.stdout.flush(); subprocess.run([sys.executable, '-c', 'from pipeline import core; print(core.KERAS_HOME)'],"
     result = python(tmp_path, "-c", f"{child} env=surroundings.isolated())", KERAS_HOME=given)
     assert result.stdout.splitlines() == [given] * 2, result.stderr
 

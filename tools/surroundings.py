@@ -2,7 +2,7 @@
 
 import os
 
-import pipeline
+from pipeline import core
 
 FOREIGN = ("MLFLOW_", "_MLFLOW_", "DVC_", "STUDIO_")  # what names the user's stores, servers and remotes begins so
 HARMLESS = ("DVC_NO_ANALYTICS", "DVC_SITE_CACHE_DIR", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION")
@@ -13,8 +13,8 @@ SETTINGS = dict.fromkeys(("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"), "/n
 def isolated() -> dict[str, str]:
     """Return the variables for a child process that reads the user's data, and writes to no store of the user's."""
     own = {name: value for name, value in os.environ.items() if name in HARMLESS or not name.startswith(FOREIGN)}
-    own = {name: value for name, value in own.items() if name not in pipeline.REPOSITORY}
-    return own | SETTINGS | {"KERAS_HOME": pipeline.KERAS_HOME or os.devnull}
+    own = {name: value for name, value in own.items() if name not in core.REPOSITORY}
+    return own | SETTINGS | {"KERAS_HOME": core.KERAS_HOME or os.devnull}
 
 
 def isolate() -> None:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-import pipeline
+from pipeline import core
 from pipeline.core import paths
 from pipeline.core.files import is_system_file, listed
 from pipeline.data import parquet, pickle_batch
@@ -30,7 +30,7 @@ UNPACKED = 400_000_000  # bytes: more than an archive holds
 
 def usual() -> list[Path]:
     """Return what has the data set in `data`, in Keras' folder of data sets and in ~/data, but for Parquet files."""
-    keras = [f"{home}/datasets" for home in (pipeline.KERAS_HOME, "~/.keras") if home]
+    keras = [f"{home}/datasets" for home in (core.KERAS_HOME, "~/.keras") if home]
     found = [each for place in ("data", *keras, "~/data") for each in find(absolute(place))]
     own = {paths.RAW.resolve(), paths.DOWNLOADS.resolve()}  # perhaps incomplete
     others = [path for path, read in found if read is not _from_parquet]

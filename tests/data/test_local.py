@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import pipeline
 from drills import files
+from pipeline import core
 from pipeline.core.errors import UserError
 from pipeline.core.schema import LocalSource
 from pipeline.data import cifar10, local, sources
@@ -20,7 +20,7 @@ from tests.data.test_sources import assert_complete
 def workplace(tmp_path, monkeypatch):
     """An empty working folder and an empty home; no source is given by the environment."""
     monkeypatch.delenv(sources.ENVIRONMENT, raising=False)
-    monkeypatch.setattr(pipeline, "KERAS_HOME", "")
+    monkeypatch.setattr(core, "KERAS_HOME", "")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
@@ -199,7 +199,7 @@ USUAL = {  # below the home folder, the working one, or KERAS_HOME
 @pytest.mark.parametrize("place", USUAL)
 def test_usual_places_are_looked_at_without_being_told(place, places, tmp_path, monkeypatch):
     assert local.usual() == []
-    monkeypatch.setattr(pipeline, "KERAS_HOME", str(tmp_path / "other-keras"))
+    monkeypatch.setattr(core, "KERAS_HOME", str(tmp_path / "other-keras"))
     given_by, found = USUAL[place]
     (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / place).symlink_to(places / given_by)
