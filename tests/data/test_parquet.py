@@ -16,9 +16,9 @@ from pipeline.data.download import Unreachable
 ORDER = ["data_batch_4.bin", "data_batch_3.bin", "data_batch_2.bin", "data_batch_5.bin", "data_batch_1.bin"]
 
 
-def png(image: np.ndarray) -> bytes:
+def png(image: np.ndarray, compression: int = 0) -> bytes:
     content = io.BytesIO()
-    Image.fromarray(image).save(content, "PNG", compress_level=1)
+    Image.fromarray(image).save(content, "PNG", compress_level=compression)
     return content.getvalue()
 
 
@@ -72,9 +72,12 @@ def changed(values: list, value: object) -> list:
         (lambda images, labels: (changed(images, b"no picture"), labels), "cannot identify image"),
         (lambda images, labels: (changed(images, None), labels), "no PNG"),
         (lambda images, labels: (changed(images, bytes(20_000)), labels), "no PNG"),
-        (lambda images, labels: (changed(images, png(np.zeros((99, 99, 3), "uint8"))), labels), "has 99 by 99 pixels"),
         (
-            lambda images, labels: (changed(images, png(np.zeros((3000, 3000, 3), "uint8"))[:9000]), labels),
+            lambda images, labels: (changed(images, png(np.zeros((99, 99, 3), "uint8"), 1)), labels),
+            "has 99 by 99 pixels",
+        ),
+        (
+            lambda images, labels: (changed(images, png(np.zeros((3000, 3000, 3), "uint8"), 1)[:9000]), labels),
             "has 3000 by 3000 pixels",
         ),
     ],
