@@ -18,13 +18,13 @@ from typing import Any
 from pipeline.core import paths, quiet
 
 LONGEST = 2000  # characters of a message
-PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s@]+@")  # in an address
+PASSWORD = re.compile(r"(://)[^\s/]+@")  # in an address, with the user: a token may be all there is
 
 
 class UserError(Exception):
     """Something the user can mend. The message is one line: what is wrong, and what to do.
 
-    What it quotes may be hostile: line ends and control characters become spaces; an address' password becomes ***.
+    What it quotes may be hostile: line ends and control characters become spaces. In an address, *** is all before @.
     """
 
     def __init__(self, message: str):
@@ -60,10 +60,10 @@ def run(command: Callable[[], None], interrupted: str = "run `dvc repro` to go o
 def explain(error: Exception) -> str | None:
     """Return the line for what the user can mend; None for a bug, which gets a traceback.
 
-    The surroundings are to blame for UserError, for what the system refuses (OSError; EBADF alone comes of misusing
-    one's own descriptors) or has no more of (memory, threads), for a damaged file or environment (a database, a package
-    that is not installed), and for a ValueError that names a variable of the environment. All others, as TypeError,
-    KeyError or a failed assertion, are bugs.
+    The surroundings are to blame for UserError, for what the system refuses (OSError, except EBADF and
+    io.UnsupportedOperation, which come of misusing one's own files) or has no more of (memory, threads), for a damaged
+    file or environment (a database, a package that is not installed), and for a ValueError that names a variable of the
+    environment. All others, as TypeError, KeyError or a failed assertion, are bugs.
     """
     if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's, for the memory of a GPU, too
         return _memory(error)
@@ -72,15 +72,15 @@ def explain(error: Exception) -> str | None:
 
 def _system(error: OSError) -> str | None:
     """Return the line for what the system has refused, with the file, and what helps where that is known."""
-    if error.errno == errno.EBADF:
+    if error.errno == errno.EBADF or isinstance(error, io.UnsupportedOperation):
         return None
     file, number = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "", error.errno
     if number == errno.ENOENT and {*Path(file).parts[:1]} & paths.MADE:
         return f"{file} is missing: `dvc repro` makes it"
     if number in (errno.ENOSPC, errno.EDQUOT):
         file = file or "the folder, or that of TMPDIR"
-    said = error.strerror.lower() if number and error.strerror else str(error) or type(error).__name__
-    return ": ".join(filter(None, [file, REFUSALS.get(number or 0, f"{said}; mend that and run again")]))
+    reason = error.strerror.lower() if number and error.strerror else str(error) or type(error).__name__
+    return ": ".join(filter(None, [file, REFUSALS.get(number or 0, f"{reason}; correct the cause and run again")]))
 
 
 def _memory(error: Exception) -> str:
@@ -104,10 +104,10 @@ def _runtime(error: RuntimeError) -> str | None:
 
 
 def _database(error: sqlite3.Error) -> str | None:
-    return f"SQLite says: {error}: mend that and run again" if refused(error) else None
+    return f"SQLite says: {error}: correct the cause and run again" if is_refusal(error) else None
 
 
-def refused(error: sqlite3.Error) -> bool:
+def is_refusal(error: sqlite3.Error) -> bool:
     """Return whether the system has refused something to SQLite; not if a file or a statement is what is wrong."""
     name = getattr(error, "sqlite_errorname", "")
     return name.startswith(("SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY"))
@@ -158,7 +158,7 @@ def _name_user() -> None:
 
 
 def one_line(message: str) -> str:
-    """Return a message as it may be shown: without line ends and control characters, passwords as ***."""
+    """Return a message as it may be shown: without line ends and control characters, credentials as ***."""
     return PASSWORD.sub(r"\1***@", " ".join(printable(message, " ").split()))[:LONGEST]
 
 

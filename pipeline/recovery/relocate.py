@@ -38,8 +38,8 @@ def relocate(store: Path) -> dict[Path, int]:
     except sqlite3.DatabaseError as error:
         if "locked" in str(error):
             raise UserError(f"{database} is in use: end `make ui` and `dvc repro` first") from None
-        if errors.refused(error):
-            raise UserError(f"{database}: SQLite says: {error}: mend that and run again") from None
+        if errors.is_refusal(error):
+            raise UserError(f"{database}: SQLite says: {error}: correct the cause and run again") from None
         raise UserError(f"{database} is no store of this workflow: {error}") from None
     return changed
 

@@ -1,6 +1,7 @@
 """What the surroundings do is one line, whatever they do; a bug stays a traceback."""
 
 import errno
+import io
 import os
 import resource
 import subprocess
@@ -38,11 +39,11 @@ def test_all_that_a_system_refuses_is_a_line_with_the_file(number):
     ("error", "told"),
     [
         (FileNotFoundError(errno.ENOENT, "no file", "models/x/model.json"), "models/x/model.json is missing: `dvc rep"),
-        (FileNotFoundError(errno.ENOENT, "No file", "other"), "other: no file; mend that and run again"),
+        (FileNotFoundError(errno.ENOENT, "No file", "other"), "other: no file; correct the cause and run again"),
         (OSError(errno.EIO, "Input/output error", b"x\xff", None, b"y"), "x\udcff: the disk, or the connection to it"),
         (OSError(errno.ENOSPC, "No space left on device"), "the folder, or that of TMPDIR: the disk is full; free"),
         (OSError("Could not find a suitable TLS CA certificate bundle"), "Could not find a suitable TLS CA certific"),
-        (OSError(), "OSError; mend that and run again"),
+        (OSError(), "OSError; correct the cause and run again"),
         (MemoryError(), "not enough memory; end other programs, or give smaller batches (no more)"),
         (RuntimeError("can't start new thread"), "can't start new thread; end other programs, or raise `ulimit -u`"),
         (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes"), "not enough memory; end other programs"),
@@ -70,6 +71,7 @@ def test_others_are_lines_too(error, told):
         ModuleNotFoundError("x", name="pipeline.core.nothing"),
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "x"),
         OSError(errno.EBADF, "Bad file descriptor"),
+        io.UnsupportedOperation("not writable"),
     ],
     ids=repr,
 )
@@ -92,7 +94,7 @@ LIMITS = {
     "the size of a file": (
         "import pathlib; pathlib.Path('large').write_bytes(bytes(2048))",
         {resource.RLIMIT_FSIZE: 1024},
-        "file too large; mend that and run again",
+        "file too large; correct the cause and run again",
     ),
     "memory": ("bytearray(1 << 40)", {resource.RLIMIT_AS: 1 << 32}, "not enough memory; end other programs"),
 }
@@ -135,7 +137,7 @@ def test_a_grep_that_cannot_be_started_is_one_line(tmp_path):
     (tmp_path / "grep").chmod(0o755)
     ended = ends("print('work')", env=ENVIRONMENT | {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == f"error: {tmp_path}/grep: exec format error; mend that and run again\n"
+    assert ended.stderr == f"error: {tmp_path}/grep: exec format error; correct the cause and run again\n"
 
 
 @needs_names
@@ -185,13 +187,13 @@ def test_a_variable_that_mlflow_does_not_take_is_named(variable, value, store, r
 
 @pytest.mark.fault("certificates that are nowhere", chapter="surroundings")
 @pytest.mark.parametrize("variable", network.BUNDLES)
-def test_certificates_that_are_nowhere_are_said_before_any_work(variable, run_stage, tmp_path, record_property):
-    ended = run_stage("find", **{variable: str(tmp_path / "nowhere.pem")})
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == f"error: {variable}: {tmp_path}/nowhere.pem does not exist: " + (
-        "name a file with certificates (PEM), or unset it\n"
-    )
-    record_property("seen", ended.stderr.replace(str(tmp_path), ""))
+def test_certificates_that_are_nowhere_are_said_before_any_work(variable, monkeypatch, tmp_path, record_property):
+    monkeypatch.setenv(variable, str(tmp_path / "nowhere.pem"))
+    with pytest.raises(UserError) as caught:
+        environment.check()
+    told = str(caught.value).replace(str(tmp_path), "")
+    assert told == f"{variable}: /nowhere.pem does not exist: name a file with certificates (PEM), or unset it"
+    record_property("seen", told)
 
 
 @pytest.mark.parametrize("backend", ["torch", "nonsense"])

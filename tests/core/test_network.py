@@ -152,7 +152,7 @@ def test_what_may_pass_is_told_from_what_does_not():
 
 def test_a_cause_that_is_not_known_is_quoted_in_one_short_line_without_a_password():
     reason = network.explain(ValueError(f"first\nsecond of http://me:{WORD}@host/\x1b[31m" + "x" * 1000))
-    assert reason.startswith("ValueError: first second of http://me:***@host/ [31mx")
+    assert reason.startswith("ValueError: first second of http://***@host/ [31mx")
     assert len(reason) == network.LONGEST
     assert str(UserError(reason)) == reason
 

@@ -168,7 +168,7 @@ def test_the_proxy_that_fails_is_named_by_its_variable_without_its_password(
     monkeypatch.setenv("HTTPS_PROXY", f"http://me:{WORD}@127.0.0.1:9")
     with pytest.raises(Unreachable) as caught:
         fetch(f"https://me:{WORD}@cifar.example/file.bin", destination, "sha256", SHA256, HTTP)
-    reason = "https://me:***@cifar.example/file.bin: the proxy in HTTPS_PROXY: the connection is refused"
+    reason = "https://***@cifar.example/file.bin: the proxy in HTTPS_PROXY: the connection is refused"
     assert str(caught.value).startswith(reason)
     tried = capsys.readouterr().out.splitlines()
     assert len(tried) == HTTP.retries

@@ -33,7 +33,7 @@ def test_who_shares_a_store_keeps_artifacts_beside_its_database_too(tmp_path, ch
 def test_a_database_without_its_driver_is_a_users_error(checked, monkeypatch):
     word = "secret"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql+pg8000://me:{word}@127.0.0.1:9/store")
-    with pytest.raises(UserError, match=r"me:\*\*\*@127.0.0.1:9/store failed: No module named 'pg8000'"):
+    with pytest.raises(UserError, match=r"//\*\*\*@127.0.0.1:9/store failed: No module named 'pg8000'"):
         store.connect(checked)
 
 
