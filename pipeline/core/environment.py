@@ -1,4 +1,4 @@
-"""What every stage checks before any work: params.yaml, git and dvc, Keras' backend, the MLflow store."""
+"""What every stage checks before any work: params.yaml, dvc, Keras' backend, the MLflow store."""
 
 import importlib.util
 import os
@@ -15,15 +15,13 @@ BACKEND, BACKENDS = "KERAS_BACKEND", ("tensorflow", "jax")
 TRACKING = "MLFLOW_TRACKING_URI"
 UNUSABLE = "?#%'"  # characters of a path that an address of an SQLite store cannot have
 STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")  # schemes that MLflow opens
-MISSING = {"git": "install it first", "dvc": "activate the environment that make builds (`. .venv/bin/activate`)"}
 
 
 def check(store: bool = True) -> Params:
     """Return the checked params, after dvc.lock is copied. Raises UserError at a fault; `store`: also of MLflow's."""
     checked = params.load()
-    for program, remedy in MISSING.items():
-        if shutil.which(program) is None:
-            raise UserError(f"{program} is not on the PATH: {remedy}")
+    if shutil.which("dvc") is None:
+        raise UserError("dvc is not on the PATH: activate the environment that make builds (`. .venv/bin/activate`)")
     check_backend()
     offline = os.environ.get(OFFLINE, "")
     if offline not in ("", "0", "1"):
@@ -41,7 +39,7 @@ def check(store: bool = True) -> Params:
 
 def check_backend() -> None:
     """Raise UserError unless Keras' backend is one of BACKENDS, and installed."""
-    backend = os.environ.get(BACKEND) or BACKENDS[0]
+    backend = os.environ[BACKEND]  # `import pipeline.core` sets it
     if backend not in BACKENDS:
         raise UserError(f"{BACKEND}: {backend} is not for this project: give {' or '.join(BACKENDS)}, or unset it")
     if importlib.util.find_spec(backend) is None:

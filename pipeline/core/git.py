@@ -18,8 +18,8 @@ UNBORN = "does not have any commits yet"  # git's words, and for that alone: a d
 REMEDY = "mend the repository (`git fsck`; `git worktree repair` after a move), or work in a fresh clone"
 
 
-def ask(*arguments: str, fruitless: int = 0) -> str:
-    """Return what `git ARGUMENTS` prints, without its last line end. `fruitless`: an exit status that is no failure.
+def ask(*arguments: str, accepted_status: int = 0) -> str:
+    """Return what `git ARGUMENTS` prints, without its last line end. `accepted_status` is no failure, nor is 0.
 
     Raises UserError if git fails, with what it says, which names a remedy where git has one (`safe.directory`).
     """
@@ -32,7 +32,7 @@ def ask(*arguments: str, fruitless: int = 0) -> str:
         raise UserError("git is not on the PATH: install it first") from None
     except OSError as error:
         raise UserError(f"git does not start: {error.strerror}: look at {shutil.which('git')}") from None
-    if ended.returncode not in (0, fruitless):
+    if ended.returncode not in (0, accepted_status):
         words = ended.stderr.strip() or f"it ended with status {ended.returncode}"  # negative: by a signal
         raise UserError(f"`git {arguments[0]}` failed: {words}{'' if 'git config' in words else f': {REMEDY}'}")
     return ended.stdout.removesuffix("\n")
@@ -51,7 +51,8 @@ def state() -> tuple[str | None, bool]:
     """
     if root() is None:
         return None, True
-    changed = bool(ask("status", "--porcelain", "--", *CODE))
+    # A new network counts, also for a user whose settings hide new files.
+    changed = bool(ask("status", "--porcelain", "--untracked-files=normal", "--", *CODE))
     try:
         return ask("log", "-1", "--format=%H", "--no-show-signature"), changed
     except UserError as error:
@@ -62,10 +63,10 @@ def state() -> tuple[str | None, bool]:
 
 def user() -> str:
     """Return who works here: git's `user.name`, or the name that the system knows. Raises as `ask`."""
-    return ask("config", "user.name", fruitless=1) or getpass.getuser()
+    return ask("config", "user.name", accepted_status=1) or getpass.getuser()
 
 
-def absence(commit: str) -> str | None:
+def explain_missing(commit: str) -> str | None:
     """Return why a commit is not to be had here; None if it is, or no repository could have it.
 
     A git that fails is a reason, too: it keeps nobody from reading results.
@@ -73,7 +74,7 @@ def absence(commit: str) -> str | None:
     if root() is None or not re.fullmatch("[0-9a-f]{40,64}", commit):
         return None
     try:
-        if ask("rev-parse", "--quiet", "--verify", f"{commit}^{{commit}}", fruitless=1):
+        if ask("rev-parse", "--quiet", "--verify", f"{commit}^{{commit}}", accepted_status=1):
             return None
         shallow = ask("rev-parse", "--is-shallow-repository") == "true"
         return "not in this shallow clone: `git fetch --unshallow`" if shallow else "not in this clone: `git fetch`"

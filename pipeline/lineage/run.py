@@ -41,7 +41,7 @@ def verify(run: Run, depth: int = 0) -> Iterator[Line]:
     changed = ", with changes that were not committed" if tags.get("git.changed") == "true" else ""
     device = f", on {tags['device']} in {tags.get('precision')}" if "device" in tags else ""
     commit = tags.get("git.commit", "none")
-    away = f" ({why})" if (why := git.absence(commit)) else ""
+    away = f" ({why})" if (why := git.explain_missing(commit)) else ""
     yield Line(depth, f"{link}: {run.info.run_name}, commit {commit[:10]}{away}{changed}{device}")
     yield Line(depth + 1, f"model: {model.verify(run, link)}, fingerprint {tags[runs.FINGERPRINT][:12]}")
     line, recorded = Line(depth + 1, "probabilities: as its tag says"), {PROBABILITIES: tags.get(VALIDATION, "none")}

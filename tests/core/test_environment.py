@@ -14,7 +14,7 @@ def place(tmp_path, monkeypatch):
     """An empty workspace, and nothing in the environment."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    for variable in (environment.TRACKING, environment.BACKEND, environment.OFFLINE):
+    for variable in (environment.TRACKING, environment.OFFLINE):
         monkeypatch.delenv(variable, raising=False)
     return tmp_path
 
@@ -30,8 +30,8 @@ def test_nothing_is_wrong_in_an_empty_workspace(place):
         (environment.BACKEND, "torchx", "KERAS_BACKEND: torchx is not for this project: give tensorflow or jax"),
         (environment.BACKEND, "torch", "KERAS_BACKEND: torch is not for this project"),
         (environment.OFFLINE, "yes", "CIFAR10_OFFLINE: yes says neither yes nor no: give 1, or unset it"),
-        (environment.TRACKING, f"ftp://me:{WORD}@host", r"ftp://me:\*\*\*@host is no MLflow store"),
-        (environment.TRACKING, f"http://me:{WORD}@127.0.0.1:9", r"http://me:\*\*\*@127.0.0.1:9 does not answer"),
+        (environment.TRACKING, f"ftp://me:{WORD}@host", r"ftp://\*\*\*@host is no MLflow store"),
+        (environment.TRACKING, f"http://me:{WORD}@127.0.0.1:9", r"http://\*\*\*@127.0.0.1:9 does not answer"),
         (environment.TRACKING, "http://a..b:5000", r"http://a..b:5000 does not answer \(that is no address"),
     ],
 )

@@ -35,6 +35,12 @@ def test_a_message_is_one_short_line_whatever_it_quotes():
     assert len(message) <= 2000
 
 
+@pytest.mark.parametrize("user", ["me:word", "me:w@rd", "token", "me@here:w:rd@", ":word"])
+def test_no_password_or_token_of_an_address_is_in_a_message(user):
+    message = f"https://{user}@host/a@b failed, as did http://host/x and me@host"
+    assert str(UserError(message)) == "https://***@host/a@b failed, as did http://host/x and me@host"
+
+
 @needs_mounts
 def test_a_full_disk_is_said_before_any_work(tmp_path):
     result = inside(tmp_path, "size=1m", "download")
@@ -84,6 +90,8 @@ def test_a_missing_program_is_named(missing, tmp_path, run_stage):
     programs.mkdir()
     for name in {"git", "dvc"} - {missing}:
         (programs / name).symlink_to(shutil.which(name))
+    if missing == "git":
+        (tmp_path / ".git").mkdir()  # without a repository, none is asked
     result = run_stage("weights", "custom_cnn", PATH=str(programs))
     assert result.returncode == 1
     assert result.stderr.startswith(f"error: {missing} is not on the PATH")
