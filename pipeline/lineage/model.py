@@ -7,7 +7,7 @@ from typing import Any
 from mlflow.entities import Run
 from ruamel.yaml.error import YAMLError
 
-from pipeline.core.files import folder_checksum, listed, read_yaml
+from pipeline.core.files import folder_checksum, read_yaml
 from pipeline.formats import keras_archive
 from pipeline.lineage import Broken
 from pipeline.tracking import logged_models, runs, store
@@ -15,6 +15,7 @@ from pipeline.tracking import logged_models, runs, store
 DATA = Path(logged_models.KERAS).parent
 ENVIRONMENT = {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"}
 EXAMPLE = {"input_example.json", "serving_input_example.json"}
+LEFTOVERS = (".DS_Store", "._*", "[Tt]humbs.db", "[Dd]esktop.ini")  # of desktops; no other file is in place here
 FILES = {logged_models.KERAS, *logged_models.LOADER, *ENVIRONMENT, *EXAMPLE}
 
 
@@ -40,7 +41,8 @@ def verify(run: Run, link: str) -> str:
 
 def fault(folder: Path) -> str | None:
     """Return why MLflow would load anything but the Keras file, or None."""
-    names = {path.relative_to(folder).as_posix() for path in listed(folder, "**/*") if not path.is_dir()}
+    found = [path for path in folder.rglob("*") if not path.is_dir() and not any(map(path.match, LEFTOVERS))]
+    names = {path.relative_to(folder).as_posix() for path in found}
     if unknown := sorted(names - FILES):
         return f"it has a file that MLflow did not log there: {unknown[0]}"
     if logged_models.KERAS not in names:

@@ -8,7 +8,9 @@ import pytest
 from dvc.repo import Repo
 
 from pipeline.core import files, params
+from pipeline.lineage import model
 from pipeline.serving import pictures
+from pipeline.tracking import logged_models
 from tests.conftest import ROOT
 
 # Of macOS, Windows, Linux, network drives, synchronisers, editors.
@@ -92,6 +94,17 @@ def test_dvc_runs_nothing_again_for_system_files(tmp_path, monkeypatch, record_p
     with Repo() as repo:
         assert [*repo.status()] == ["train"]
     record_property("seen", "nothing runs; a file that is none of these makes the stage run")
+
+
+@pytest.mark.parametrize("name", ["x.pyc", "__pycache__/x.pyc", "data/__pycache__/x.py", "x.py~", ".#x.py"])
+def test_of_what_a_logged_model_may_have_desktops_leave_no_code(name, tmp_path):
+    for path in (logged_models.KERAS, ".DS_Store", "data/.DS_Store", "data/._model.keras", "Thumbs.db", "desktop.ini"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).touch()
+    assert model.fault(tmp_path).startswith("its MLmodel is damaged")  # no file is one too many
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    assert model.fault(tmp_path) == f"it has a file that MLflow did not log there: {name}"
 
 
 def test_a_system_file_is_no_architecture(tmp_path, monkeypatch):
