@@ -5,12 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from dvc.exceptions import DvcException
-from dvc.repo import Repo
-from dvc.scm import SCMError
 
-from pipeline.core.errors import UserError
 from pipeline.lineage import Broken, Line
-from pipeline.tracking.provenance import LOCK, REPOSITORY
+from pipeline.tracking.provenance import LOCK, repository
 
 RECOMPUTABLE = Path("data/trunk")  # need not be there: it is not pushed
 
@@ -22,11 +19,9 @@ def verify(stages: list[str], depth: int) -> Iterator[Line]:
     stages that depend on it have it as a changed dependency, too. Raises UserError if DVC wants a repository.
     """
     try:
-        with Repo() as repo:
+        with repository() as repo:
             status = repo.status(targets=stages, with_deps=True)
             names = {stage.addressing: stage for name in stages for stage in repo.stage.collect(name, with_deps=True)}
-    except SCMError as error:
-        raise UserError(f"{error}: {REPOSITORY}") from None
     except DvcException as error:
         raise Broken(str(LOCK), f"{error}: `pipeline mend`, or `git checkout {LOCK}`") from None
     faults = [fault for name, entries in status.items() for entry in entries for fault in _faults(name, entry)]

@@ -1,9 +1,11 @@
 """Where a result comes from: the git commit, and the inputs of its DVC stage, as dvc.lock has them."""
 
+import contextlib
 import functools
 import hashlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from pipeline.core.files import read_yaml
 from pipeline.core.git import root, state
 
 LOCK = Path("dvc.lock")
-REPOSITORY = "`git init` makes one, as DVC wants it; `dvc config core.no_scm true` lets it work without"
+REMEDY = "`git init` makes one, as DVC wants it; `dvc config core.no_scm true` lets it work without"
 Inputs = dict[str, Any]  # `deps`: MD5 by path; `params`: value by key
 
 
@@ -27,26 +29,35 @@ def git() -> dict[str, str]:
     return {"git.commit": commit or "none", "git.changed": "true" if changed else "false"}
 
 
+@contextlib.contextmanager
+def repository() -> Iterator[Any]:
+    """Yield dvc.repo.Repo of this folder. Raises UserError if DVC wants a git repository."""
+    from dvc.repo import Repo  # half a second, for the few who need it
+    from dvc.scm import SCMError
+
+    try:
+        with Repo() as repo:
+            yield repo
+    except SCMError as error:
+        raise UserError(f"{error}: {REMEDY}") from None
+
+
 def inputs(stage: str) -> Inputs:
     """Return what `stage` (as in `train@custom_cnn`) would be made of now, hashed by DVC.
 
     Raises UserError if DVC does not say, as of a folder that is no repository, or of a stage that dvc.yaml lacks.
     """
-    from dvc.dependency import ParamsDependency  # half a second, for the few who need it
+    from dvc.dependency import ParamsDependency
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-    from dvc.scm import SCMError
 
     found: Inputs = {"deps": {}, "params": {}}
     try:
-        with Repo() as repo:
+        with repository() as repo:
             for dep in next(iter(repo.stage.collect(stage))).deps:
                 if isinstance(dep, ParamsDependency):
                     found["params"] |= dep.read_params()
                 else:
                     found["deps"][dep.def_path] = dep.get_hash().value
-    except SCMError as error:
-        raise UserError(f"{error}: {REPOSITORY}") from None
     except DvcException as error:
         raise UserError(f"DVC cannot say what {stage} is made of: {error}") from None
     return found
