@@ -34,10 +34,10 @@ def queue(folder: Path) -> tuple[str, str, bool]:
     subprocess.run(start, cwd=folder, env=variables(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     waited = wait(folder)
     dvc(folder, "queue", "stop")
-    told = {epochs for (epochs,) in ask(folder, "select value from params where key = 'training.epochs'")}
+    found = {epochs for (epochs,) in ask(folder, "select value from params where key = 'training.epochs'")}
     running = ask(folder, "select count(*) from runs where status != 'FINISHED'")[0][0]
-    seen = f"{waited}; the repository's own store has runs of {', '.join(sorted(told))} epochs, {running} unfinished"
-    held = waited == f"{len(EPOCHS)} Success" and {str(epochs) for epochs in EPOCHS} <= told and running == 0
+    seen = f"{waited}; the repository's own store has runs of {', '.join(sorted(found))} epochs, {running} unfinished"
+    held = waited == f"{len(EPOCHS)} Success" and {str(epochs) for epochs in EPOCHS} <= found and running == 0
     return f"{len(EPOCHS)} queued experiments, 4 workers", seen, held
 
 
@@ -59,11 +59,11 @@ def clones(folder: Path) -> tuple[str, str, bool]:
     for thread in threads:
         thread.join()
     ended = sum(result.returncode == 0 for result in results)
-    told = [result.stderr.strip().splitlines()[-1] for result in results if result.returncode]
+    messages = [result.stderr.strip().splitlines()[-1] for result in results if result.returncode]
     locked = sum("database is locked" in result.stdout + result.stderr for result in results)
     (sound,) = ask(folder, "pragma integrity_check")[0]
-    promoters = all("meanwhile" in line for line in told)  # who lost the race to the registry is told
-    seen = f"{ended} ended well, {locked} saw a lock, integrity {sound}{'; ' if told else ''}{'; '.join(told)}"
+    promoters = all("meanwhile" in line for line in messages)  # who lost the race to the registry is told
+    seen = f"{ended} ended well, {locked} saw a lock, integrity {sound}{'; ' if messages else ''}{'; '.join(messages)}"
     return "two `dvc repro` at once on one store", seen, locked == 0 and sound == "ok" and promoters and ended >= 1
 
 

@@ -35,7 +35,7 @@ def workspace() -> Iterator[Path]:
 
 def variables() -> dict[str, str]:
     """That of a user: this interpreter's programs, the data that are at hand, no store of the user's."""
-    variables = surroundings.isolated()
+    variables = surroundings.variables()
     variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"
     if sources.ENVIRONMENT not in variables:
         for folder in (paths.RAW, Path(".cache/cifar10")):

@@ -21,12 +21,13 @@ from pipeline.data import weights as pretrained
 from pipeline.stages import weights
 from pipeline.tracking import store as tracking
 from tests.browser import started
+from tests.toy import ROOT
 from tests.workspace import Workspace
 from tools import smoke, surroundings
 
 surroundings.isolate()
+os.environ["GIT_CONFIG_GLOBAL"] = os.devnull  # the user's, which may sign, or run hooks
 pytest_plugins = ["tests.served"]  # fixtures that two modules share
-ROOT = Path(__file__).parents[1]
 # `dvc` and the `python` of dvc.yaml's commands are this environment's, also where it has not been activated.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 CACHE = ROOT / ".cache" / "cifar10"  # git ignores it
@@ -126,7 +127,7 @@ def run_stage(tmp_path, monkeypatch):
             (cwd / "params.yaml").write_text((ROOT / "params.yaml").read_text())
         command = [sys.executable, "-m", "pipeline.stages", *arguments]
         # MLflow keeps the store that a test before this one used in the environment.
-        variables = surroundings.isolated() | {"PYTHONPATH": str(ROOT)} | environment
+        variables = surroundings.variables() | {"PYTHONPATH": str(ROOT)} | environment
         return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True)
 
     return run
@@ -164,7 +165,7 @@ def colleague(small, tmp_path_factory, raw) -> Workspace:
     remote, folder = tmp_path_factory.mktemp("remote"), tmp_path_factory.mktemp("colleague") / "clone"
     small.git("add", "--all")
     small.git("commit", "--quiet", "--allow-empty", "-m", "What the run left")
-    subprocess.run(["git", "clone", "--quiet", small.folder, folder], check=True)
+    small.git("clone", "--quiet", str(small.folder), str(folder))
     made = Workspace(folder, raw)
     for workspace, work in ((small, ["push"]), (made, ["pull", "--allow-missing"])):
         workspace.dvc("remote", "add", "--local", "--force", "--default", "team", str(remote))

@@ -86,6 +86,16 @@ def test_an_environment_behind_a_link_is_left_alone(tmp_path):
     assert content(theirs / ".venv") == before
 
 
+def test_make_relocate_skips_a_store_that_is_not_there(tmp_path):
+    own = project(tmp_path / "own", **TOY)
+    environment(own)
+    skipped = make(own, "relocate")
+    assert (skipped.returncode, skipped.stdout, skipped.stderr) == (0, "", "")
+    (own / "mlruns").mkdir()
+    (own / "mlruns/mlflow.db").touch()
+    assert "no store of this workflow" in make(own, "relocate").stderr
+
+
 @pytest.mark.slow
 @pytest.mark.fault("pip is told to install elsewhere, and the project is renamed", chapter="surroundings")
 def test_make_installs_into_its_own_environment_and_again_after_a_move(tmp_path):
@@ -97,6 +107,8 @@ def test_make_installs_into_its_own_environment_and_again_after_a_move(tmp_path)
     (tmp_path / "there").mkdir()
     (tmp_path / "there/toy.py").write_text("def main():\n    print('another')\n")
     before = content(tmp_path / "there")
+    (own / "mlruns").mkdir()
+    (own / "mlruns/mlflow.db").touch()
     for place in (own, tmp_path / "renamed"):
         if place != own:
             own.rename(place)
@@ -113,7 +125,7 @@ def test_a_clone_without_links_composes_params_with_hydra(tmp_path):
     clone = tmp_path / "clone"
     (clone / "params.yaml").write_text((clone / "params.yaml").read_text().replace("rounds: 20", "rounds: 21"))
     command = [sys.executable, "-m", "dvc", "exp", "run", "-S", "profile=smoke", "-S", "seed=3"]
-    variables = surroundings.isolated() | {"PATH": PATH}
+    variables = surroundings.variables() | {"PATH": PATH}
     result = subprocess.run(command, cwd=clone, env=variables, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     values = yaml.safe_load((clone / "params.yaml").read_text())
@@ -135,7 +147,7 @@ def test_a_program_of_another_clone_is_refused(tmp_path, record_property):
     code.touch()
     refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr.startswith(f"error: this program is that of {ROOT}: activate this folder's environment")
+    assert refused.stderr.startswith(f"error: this `pipeline` belongs to {ROOT}: activate this folder's environment")
     code.unlink()
     code.symlink_to(ROOT / "pipeline/__main__.py")
     assert "dvc.yaml not found" in subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stderr

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import ROOT
 from tools import smoke
 
+ROOT = Path(__file__).parents[1]
 COPIED = ("params.yaml", "conf", ".dvc/config", ".gitattributes", "Makefile")
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
@@ -42,6 +42,7 @@ def foreign(folder: Path) -> Path:
 
 
 def git(folder: Path, *arguments: str) -> str:
+    """What git prints, with an identity, and without the user's hooks."""
     return subprocess.run([*smoke.GIT, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
 
 

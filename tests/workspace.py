@@ -12,7 +12,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from pipeline.data import sources, weights
-from tools import smoke, surroundings
+from tests import toy
+from tools import surroundings
 
 MODEL = "cifar10-classifier"
 PARENT = "tags.mlflow.parentRunId"
@@ -23,7 +24,7 @@ class Workspace:
 
     def __init__(self, folder: Path, raw: Path):
         self.folder = folder
-        self.environment = surroundings.isolated() | {sources.ENVIRONMENT: str(raw)}
+        self.environment = surroundings.variables() | {sources.ENVIRONMENT: str(raw)}
         for variable in ("PYTHONPATH", weights.ENVIRONMENT):
             self.environment.pop(variable, None)
 
@@ -32,8 +33,7 @@ class Workspace:
         return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
 
     def git(self, *arguments: str) -> str:
-        command = [*smoke.GIT, *arguments]
-        return subprocess.run(command, cwd=self.folder, check=True, capture_output=True, text=True).stdout
+        return toy.git(self.folder, *arguments)
 
     def pipeline(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run a command of `python -m pipeline`."""

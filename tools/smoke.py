@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from pipeline.core import environment, errors, files, paths
+from pipeline.core import environment, errors, files, git, paths
 from pipeline.core.files import read_yaml
 from pipeline.data import cifar10, sources, weights
 from tools import profiles, surroundings
@@ -25,7 +25,7 @@ def main() -> None:
     surroundings.isolate()  # its runs and versions stay out of the user's stores
     environment.check()
     make_workspace(WORKSPACE)
-    variables = surroundings.isolated()
+    variables = surroundings.variables()
     if sources.ENVIRONMENT not in variables and not cifar10.faults(paths.RAW, cifar10.BATCHES):
         variables[sources.ENVIRONMENT] = str(paths.RAW)
     for variable in (sources.ENVIRONMENT, weights.ENVIRONMENT):
@@ -43,12 +43,9 @@ def make_workspace(folder: Path) -> None:
     for path in (folder, folder / ".git"):
         if path.is_symlink() or (path.exists() and not path.is_dir()):
             raise errors.UserError(f"{path} leads to another place, or is no folder: remove it, and run again")
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    found = subprocess.run(command, capture_output=True, text=True)
-    if found.returncode:
-        raise errors.UserError(f"git does not list the files to copy: {found.stderr or 'no reason given'}")
+    names = git.ask("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     files.fresh_folder(folder / "pipeline")
-    for name in filter(None, found.stdout.split("\0")):
+    for name in filter(None, names):
         if Path(name).is_file() and not name.startswith(RESULTS):
             copied = folder / name
             if not copied.parent.resolve().is_relative_to(folder.resolve()):
@@ -64,7 +61,7 @@ def make_workspace(folder: Path) -> None:
         if source["type"] == "local":
             source["path"] = str(Path(source["path"]).resolve())
     YAML(pure=True).dump(values, folder / paths.PARAMS)
-    commit = ["commit", "--quiet", "--allow-empty", "--no-verify", "-m", "Smoke test"]
+    commit = ["commit", "--quiet", "--allow-empty", "-m", "Smoke test"]
     for command in (["init", "--quiet", "--template="], ["add", "--all"], commit):
         subprocess.run([*GIT, *OWN, *command], cwd=folder, check=True)
 

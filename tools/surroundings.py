@@ -1,4 +1,4 @@
-"""The environment of programs that work in a workspace of their own: smoke, tests, drills and benchmarks."""
+"""The environment of programs that work in a workspace of their own: smoke, tests and drills."""
 
 import os
 
@@ -10,7 +10,7 @@ HARMLESS = ("DVC_NO_ANALYTICS", "DVC_SITE_CACHE_DIR", "MLFLOW_DISABLE_TELEMETRY"
 SETTINGS = dict.fromkeys(("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"), "/nonexistent")
 
 
-def isolated() -> dict[str, str]:
+def variables() -> dict[str, str]:
     """Return the variables for a child process that reads the user's data, and writes to no store of the user's."""
     own = {name: value for name, value in os.environ.items() if name in HARMLESS or not name.startswith(FOREIGN)}
     own = {name: value for name, value in own.items() if name not in core.REPOSITORY}
@@ -19,6 +19,6 @@ def isolated() -> dict[str, str]:
 
 def isolate() -> None:
     """Take from this process what its child processes are not to have."""
-    for name in os.environ.keys() - isolated().keys():
+    for name in os.environ.keys() - variables().keys():
         del os.environ[name]
     os.environ.update(SETTINGS)

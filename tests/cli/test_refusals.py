@@ -76,6 +76,8 @@ class Place:
         """How a command ends on a system that refuses nothing, and what it leaves."""
         if command not in self.clean:
             self.clean[command] = self.run(example(command)), contents(self.folder), self.stores()
+            ended = self.clean[command][0]
+            assert ended.status == 0 or command in FAIL_HERE, ended
         return self.clean[command]
 
     def stores(self) -> list[str]:
@@ -202,9 +204,11 @@ def named(case: Case) -> str:
 
 
 COMMANDS = sorted(MODULES)
+FAIL_HERE = {"lineage", "restore", "serve"}  # in a workspace without models: that they say so proves little
 ALL = [(command, what, number) for command in COMMANDS for what, number in REFUSED]
 # Of each kind of call every second error, each met by one command, and each command by several.
-SOME = [(COMMANDS[index % len(COMMANDS)], *refusal) for index, refusal in enumerate(REFUSED[::2])]
+SUCCEED = [command for command in COMMANDS if command not in FAIL_HERE]
+SOME = [(SUCCEED[index % len(SUCCEED)], *refusal) for index, refusal in enumerate(REFUSED[::2])]
 
 
 @pytest.mark.fault("a system that refuses", chapter="surroundings")

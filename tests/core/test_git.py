@@ -12,13 +12,14 @@ from pipeline.core import git
 from pipeline.core.errors import UserError
 from pipeline.lineage import files
 from pipeline.tracking import provenance
+from tests import toy
 from tests.conftest import repository
 
-COMMIT = ["-c", "user.name=A Test", "-c", "user.email=test@example.com", "commit", "--quiet", "-m", "A commit"]
+COMMIT = ["commit", "--quiet", "-m", "A commit"]
 
 
 def run(*arguments: str, folder: Path | str = ".") -> str:
-    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+    return toy.git(Path(folder), *arguments).strip()
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,13 @@ def test_the_commit_is_told_and_whether_code_differs_from_it(sound):
     assert provenance.git() == {"git.commit": sound, "git.changed": "true"}
 
 
+def test_a_new_network_differs_also_where_the_users_settings_hide_new_files(sound):
+    run("config", "status.showUntrackedFiles", "no")
+    Path("pipeline/models").mkdir(parents=True)
+    Path("pipeline/models/x.py").touch()
+    assert git.state() == (sound, True)
+
+
 def test_a_worktree_a_folder_below_and_no_branch_are_sound(sound, place, monkeypatch):
     run("config", "log.showSignature", "true")
     run("worktree", "add", "--quiet", "--detach", str(place / "other"))
@@ -68,14 +76,14 @@ def test_asking_writes_nothing(sound):
 
 
 @pytest.mark.parametrize("repository", [True, False])
-def test_where_there_is_no_commit_results_name_none_which_is_said_once(repository, capsys):
+def test_where_there_is_no_commit_results_name_none_which_is_said_once(repository):
     if repository:
         run("init", "--quiet")
-    provenance._warn.cache_clear()
-    for _ in range(2):
-        assert provenance.git() == {"git.commit": "none", "git.changed": "true"}
+    code = "from pipeline.tracking import provenance\nfor _ in range(2):\n    print(provenance.git())"
+    ended = toy.python(Path(), "-c", code)
+    assert ended.stdout == "{'git.commit': 'none', 'git.changed': 'true'}\n" * 2, ended.stderr
     why = "nothing is committed yet" if repository else "this folder is no git repository"
-    assert capsys.readouterr().err == f"warning: {why}: the results name no commit; `git commit` before you run\n"
+    assert ended.stderr == f"warning: {why}: the results name no commit; `git commit` before you run\n"
 
 
 def test_dvc_demands_a_repository_unless_its_settings_say_otherwise():
@@ -176,26 +184,26 @@ def test_a_stage_says_it_in_one_line_before_any_work(stage, sound, place, run_st
 
 def test_a_commit_that_a_shallow_clone_lacks_is_said_with_the_remedy_which_helps(sound, place, monkeypatch):
     run(*COMMIT, "--allow-empty")
-    assert git.absence(sound) is None
+    assert git.explain_missing(sound) is None
     run("clone", "--quiet", "--depth=1", f"file://{Path.cwd()}", str(place / "shallow"))
     monkeypatch.chdir(place / "shallow")
-    assert git.absence(sound) == "not in this shallow clone: `git fetch --unshallow`"
-    assert git.absence("0" * 40) == "not in this shallow clone: `git fetch --unshallow`"
+    assert git.explain_missing(sound) == "not in this shallow clone: `git fetch --unshallow`"
+    assert git.explain_missing("0" * 40) == "not in this shallow clone: `git fetch --unshallow`"
     run("fetch", "--quiet", "--unshallow")
-    assert git.absence(sound) is None
-    assert git.absence("0" * 40) == "not in this clone: `git fetch`"
+    assert git.explain_missing(sound) is None
+    assert git.explain_missing("0" * 40) == "not in this clone: `git fetch`"
 
 
 @pytest.mark.parametrize("value", ["none", "--help", "HEAD", "", "A" * 40])
 def test_what_is_no_commit_is_not_looked_for(value, sound):
-    assert git.absence(value) is None
+    assert git.explain_missing(value) is None
 
 
 def test_a_git_that_fails_keeps_nobody_from_reading_results(sound, monkeypatch):
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
-    assert "dubious ownership" in git.absence(sound)
+    assert "dubious ownership" in git.explain_missing(sound)
     shutil.rmtree(".git")
-    assert git.absence(sound) is None
+    assert git.explain_missing(sound) is None
 
 
 def test_who_works_here_is_gits_user_or_else_the_systems(sound, monkeypatch):
