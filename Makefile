@@ -3,10 +3,10 @@ PYTHON ?= python3
 ENVIRONMENT := .venv
 BIN := $(ENVIRONMENT)/bin
 INSTALLED := $(ENVIRONMENT)/.installed
-# Of the surroundings: another Python's modules, pip's other places, and the repository of a git hook that runs this.
+# Variables that would lead Python, pip or git elsewhere.
 unexport PYTHONHOME PYTHONPATH PIP_CONSTRAINT PIP_DRY_RUN PIP_PREFIX PIP_PYTHON PIP_REQUIRE_HASHES PIP_ROOT
 unexport $(filter-out GIT_CONFIG%,$(shell git rev-parse --local-env-vars 2> /dev/null))
-INSTALL := -m pip install --quiet --disable-pip-version-check --no-user --target=
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-user --target=
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION ?= false
 # A user id without a name, as in a container, gets one, and a home: DVC and MLflow ask for them (see core/errors.py).
@@ -32,7 +32,7 @@ report: $(INSTALLED) ## make the page with all results, reports/report.html, and
 	@echo "open file://$(CURDIR)/reports/report.html"
 
 relocate: $(INSTALLED) ## after the folder was moved or renamed: mend its environment and the paths in its MLflow store
-	@pipeline relocate
+	@[ ! -f mlruns/mlflow.db ] || pipeline relocate
 
 smoke: $(INSTALLED) ## the whole graph on 2,000 training and 1,000 test images, in a workspace of its own (.smoke)
 	python -m tools.smoke
@@ -51,7 +51,7 @@ fuzz: $(INSTALLED) ## try 10,000 cases on each reader of files
 
 bench: $(INSTALLED) ## measure against the notebook's method, PyTorch, LiteRT and the machine's peak, after make repro
 	@$(BIN)/python -c 'import torch' 2> /dev/null \
-		|| $(BIN)/python $(INSTALL) --no-compile -r benchmarks/requirements.txt
+		|| $(BIN)/python $(PIP_INSTALL) --no-compile -r benchmarks/requirements.txt
 	python -m benchmarks
 
 lint: $(INSTALLED) ## check format and code with ruff, the types, the imports, and that no secret is among the files
@@ -64,7 +64,7 @@ lint: $(INSTALLED) ## check format and code with ruff, the types, the imports, a
 
 audit: $(INSTALLED) ## look the dependencies up among the known vulnerabilities (asks a server)
 	python -m venv $(ENVIRONMENT)-lock
-	$(ENVIRONMENT)-lock/bin/python $(INSTALL) pip-audit
+	$(ENVIRONMENT)-lock/bin/python $(PIP_INSTALL) pip-audit
 	$(ENVIRONMENT)-lock/bin/python -m pip_audit --strict --require-hashes --disable-pip --requirement requirements.lock
 
 ui: $(INSTALLED) ## MLflow's pages on http://127.0.0.1:5000, and where the runs and the model are on them
@@ -78,7 +78,7 @@ readme: $(INSTALLED) ## write the results and the picture of the graph into the 
 
 lock: $(INSTALLED) ## resolve pyproject.toml into requirements.lock: exact versions with hashes, no registry named
 	python -m venv $(ENVIRONMENT)-lock
-	$(ENVIRONMENT)-lock/bin/python $(INSTALL) uv
+	$(ENVIRONMENT)-lock/bin/python $(PIP_INSTALL) uv
 	$(ENVIRONMENT)-lock/bin/python -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --no-emit-index-url --quiet --output-file requirements.lock
 
@@ -94,6 +94,6 @@ $(INSTALLED): requirements.lock
 	@[ ! -L $(ENVIRONMENT) ] || { echo "error: $(ENVIRONMENT) is a link to another environment, which is left as it is:" \
 		"remove the link, and run again" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(ENVIRONMENT)
-	$(BIN)/python $(INSTALL) --no-compile --require-hashes -r requirements.lock
-	$(BIN)/python $(INSTALL) --no-deps --no-build-isolation --editable .
+	$(BIN)/python $(PIP_INSTALL) --no-compile --require-hashes -r requirements.lock
+	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@

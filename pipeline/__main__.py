@@ -44,7 +44,7 @@ def main() -> None:
     code, own = Path("pipeline/__main__.py"), Path(__file__)
     if code.is_file() and not code.samefile(own):  # of an environment that was copied or is another clone's
         remedy = "activate this folder's environment (`. .venv/bin/activate`), which any make target makes"
-        raise errors.UserError(f"this program is that of {own.parents[1]}: {remedy}")
+        raise errors.UserError(f"this `pipeline` belongs to {own.parents[1]}: {remedy}")
 
 
 def entry() -> None:
