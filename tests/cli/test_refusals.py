@@ -31,7 +31,7 @@ from tests.refusing import CALLS, LIBRARY, REFUSED
 
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="this system has no libseccomp")
 MODEL = "cifar10-classifier"
-OUTPUT = "out/classes.csv"
+OUTPUT = "classes.csv"
 ARGUMENTS = {  # where the example in the help needs more than is there
     "predict": ["photos", "--model", "tiny.onnx", "--output", OUTPUT],
     "relocate": ["moved"],
@@ -77,7 +77,7 @@ class Place:
         if command not in self.clean:
             self.clean[command] = self.run(example(command)), contents(self.folder), self.stores()
             ended = self.clean[command][0]
-            assert ended.status == 0 or command in FAIL_HERE, ended
+            assert ended.status == ANSWERS.get(command, 0) or command in FAIL_HERE, ended
         return self.clean[command]
 
     def stores(self) -> list[str]:
@@ -204,6 +204,7 @@ def named(case: Case) -> str:
 
 
 COMMANDS = sorted(MODULES)
+ANSWERS = {"offline": 1}  # that something is missing
 FAIL_HERE = {"lineage", "restore", "serve"}  # in a workspace without models: that they say so proves little
 ALL = [(command, what, number) for command in COMMANDS for what, number in REFUSED]
 # Of each kind of call every second error, each met by one command, and each command by several.
