@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.core import errors
-from pipeline.core.files import listed, replacing
+from pipeline.core.files import list_files, replacing
 from pipeline.reporting import charts, render
 
 FOLDER = Path(".dvc/plots")
@@ -78,7 +78,8 @@ def anchored(node: Any) -> Any:
 
 def main() -> None:
     wanted = templates()
-    for path in listed(FOLDER, "*.json"):
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for path in list_files(FOLDER, "*.json"):
         if path.name not in wanted:
             path.unlink()
     for name, text in wanted.items():

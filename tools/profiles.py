@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import UserError
-from pipeline.core.files import listed, read_yaml
+from pipeline.core.files import list_files, read_yaml
 
 FOLDER = Path("conf/profile")  # NAME.yaml
 
@@ -17,7 +17,7 @@ def laid_over(values: dict[str, Any], profile: str) -> dict[str, Any]:
     """
     path = FOLDER / f"{profile}.yaml"
     if not path.is_file():
-        known = ", ".join(file.stem for file in listed(FOLDER, "*.yaml"))
+        known = ", ".join(file.stem for file in list_files(FOLDER, "*.yaml"))
         raise UserError(f"{path} is missing; the profiles are {known}")
     changes = read_yaml(path)
     if unknown := changes.keys() - values.keys():

@@ -45,16 +45,17 @@ def command(
 
     suffix = output.suffix.lower().removeprefix(".") if output else ""
     form = form or (suffix if suffix in FORMATS else "table")
-    if str(output) in ("-", "/dev/stdout"):
+    if str(output) == "-":
         output = None
-    option = "--model"
     try:
         load.check(address)
-        option = "--output"
+    except UserError as error:
+        raise click.BadParameter(str(error), param_hint="--model") from None
+    try:
         if output:
             files.locate(output)
     except UserError as error:
-        raise click.BadParameter(str(error), param_hint=option) from None
+        raise click.BadParameter(str(error), param_hint="--output") from None
     counted = Counter(is_picture for _, is_picture in pictures.walk(places))
     count, left_out = counted[True], counted[False]
     if not count:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import fnmatch
 import hashlib
 import json
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from pipeline.core.errors import UserError
 
@@ -40,16 +42,24 @@ def is_system_file(name: str) -> bool:
     return _SYSTEM_FILE.match(name) is not None
 
 
-def listed(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return what in `folder` matches a pattern of Path.glob, by name, without system files and folders."""
+def list_files(folder: Path, pattern: str = "*") -> list[Path]:
+    """Return what in `folder` matches a pattern of Path.glob, by name, without system files and folders.
+
+    Raises OSError if there is no such folder, or it cannot be read.
+    """
+    next(folder.iterdir(), None)  # which raises; glob finds nothing instead
     found = folder.glob(pattern)
     return sorted(path for path in found if not any(map(is_system_file, path.relative_to(folder).parts)))
+
+
+listed = list_files  # its name in tracking and lineage
 
 
 def locate(path: Path) -> tuple[Path, os.stat_result | None]:
     """Return the file that is to be written for `path`, and its status; None if there is no such file yet.
 
-    Links are followed, except into DVC's cache, where no file ever changes. Raises UserError if it cannot be written.
+    Links are followed, except into DVC's cache, where no file ever changes. What is written to in place, as a device or
+    /dev/stderr, is `path` itself. Raises UserError if it cannot be written.
     """
     try:
         status = path.stat()
@@ -62,7 +72,7 @@ def locate(path: Path) -> tuple[Path, os.stat_result | None]:
     if status and (stat.S_ISDIR(status.st_mode) or stat.S_ISSOCK(status.st_mode)):
         kind = "folder" if stat.S_ISDIR(status.st_mode) else "socket"
         raise UserError(f"{path} is a {kind}: take it away, or name another file")
-    if status and not stat.S_ISREG(status.st_mode):
+    if status and (not stat.S_ISREG(status.st_mode) or _descriptor(path) is not None):
         return path, status
     real = Path(os.path.realpath(path))
     if real.parts[-4:-2] == ("files", "md5"):
@@ -72,21 +82,39 @@ def locate(path: Path) -> tuple[Path, os.stat_result | None]:
     return real, status
 
 
+def _descriptor(path: Path) -> int | None:
+    """Return the descriptor of this process that /dev/stderr, /dev/fd/3 or a link to these names; None: another file.
+
+    Raises UserError if it is open for reading only.
+    """
+    while path.parent.resolve() != Path(f"/proc/{os.getpid()}/fd"):
+        if not path.is_symlink():
+            return None
+        path = path.parent / path.readlink()
+    if fcntl.fcntl(number := int(path.name), fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+        raise UserError(f"{path} is open for reading only: name another file")
+    return number
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name, with the suffix of `path`: what the block writes there replaces `path` if it succeeds.
 
     A file keeps its mode and owner; its hard links keep the old content. What is no regular file, as a device or a
-    pipe, or cannot be replaced, gets the content written to it. Raises UserError as `locate`.
+    pipe, or cannot be replaced, gets the content written to it; a descriptor, as /dev/stderr, where it stands: whoever
+    shares it, as a shell, goes on behind the content. Raises UserError as `locate`.
     """
     with contextlib.suppress(FileExistsError, NotADirectoryError):  # which `locate` says
         path.parent.mkdir(parents=True, exist_ok=True)
     real, status = locate(path)
-    in_place = status is not None and not (stat.S_ISREG(status.st_mode) and os.access(real.parent, os.W_OK))
+    descriptor = _descriptor(path)
+    replaceable = status is None or (stat.S_ISREG(status.st_mode) and os.access(real.parent, os.W_OK))
+    in_place = descriptor is not None or not replaceable
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if in_place else real.parent
         temporary = folder / f".partial-{real.name[-50:]}"  # .dvcignore knows it
         stack.callback(temporary.unlink, missing_ok=True)
+        temporary.unlink(missing_ok=True)  # perhaps a link, whose file would be written
         yield temporary
         if not in_place:
             if status:
@@ -97,7 +125,8 @@ def replacing(path: Path) -> Iterator[Path]:
             except OSError as error:
                 if error.errno not in (errno.EBUSY, errno.EPERM):  # mounted by itself, or another user's, in /tmp
                     raise
-        with temporary.open("rb") as source, real.open("wb") as target:
+        opened = real.open("wb") if descriptor is None else open(os.dup(descriptor), "wb")
+        with temporary.open("rb") as source, opened as target:
             shutil.copyfileobj(source, target)
 
 
@@ -105,7 +134,7 @@ def _resemble(path: Path, status: os.stat_result) -> None:
     """Give a file the owner, group and mode of another one, as far as this user and the file system can."""
     for owner, group in ((-1, status.st_gid), (status.st_uid, -1)):
         with contextlib.suppress(OSError):
-            os.chown(path, owner, group)
+            os.chown(path, owner, group, follow_symlinks=False)
     with contextlib.suppress(OSError):
         path.chmod(stat.S_IMODE(status.st_mode))
 
@@ -136,7 +165,7 @@ def fresh_folder(path: Path) -> Path:
 
 
 def own_folder(path: Path) -> Path:
-    """Return `path` as a folder, made if it is missing, instead of a link if it is one: what it led to is another's."""
+    """Return `path` as a folder, made if it is missing. A link is removed first, and what it leads to is left alone."""
     if path.is_symlink():
         path.unlink()
     path.mkdir(parents=True, exist_ok=True)
@@ -158,13 +187,13 @@ def read_json(path: Path, *keys: str) -> Any:
 
     Raises UserError if it is damaged, has a merge conflict, or is no object with these `keys`.
     """
-    refuse_conflict(path)
     try:
         value = json.loads(path.read_text())
         if missing := [key for key in keys if not isinstance(value, dict) or key not in value]:
             raise ValueError(f"it lacks {', '.join(missing)}")
         return value
     except (ValueError, RecursionError) as error:
+        refuse_conflict(path)
         remedy = f"bring it back with `dvc checkout` or `git checkout {path}`"
         raise UserError(f"{path} is damaged ({error}): {remedy}") from None
 
@@ -175,8 +204,11 @@ def read_yaml(path: Path) -> Any:
     Raises UserError if it has a merge conflict, UnicodeDecodeError, or ruamel.yaml.error.YAMLError if it is not YAML or
     has a key twice.
     """
-    refuse_conflict(path)
-    return YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+    except YAMLError:
+        refuse_conflict(path)
+        raise
 
 
 def refuse_conflict(path: Path) -> None:
@@ -194,7 +226,7 @@ def write_array(path: Path, array: np.ndarray) -> None:
 
 def folder_checksum(folder: Path) -> str:
     """SHA-256 over the names and the SHA-256 of all files in a folder and those below it, but for system files."""
-    files = {path.relative_to(folder).as_posix(): checksum(path) for path in listed(folder, "**/*") if path.is_file()}
+    files = {path.relative_to(folder).as_posix(): checksum(path) for path in list_files(folder, "**/*") if path.is_file()}
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 

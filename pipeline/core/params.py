@@ -9,7 +9,7 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline.core import paths
 from pipeline.core.errors import UserError
-from pipeline.core.files import listed, read_yaml
+from pipeline.core.files import list_files, read_yaml
 from pipeline.core.schema import Model, Params, Section
 
 MODULES = Path(__file__).parents[1] / "models"
@@ -17,7 +17,7 @@ MODULES = Path(__file__).parents[1] / "models"
 
 def architectures() -> list[str]:
     """Names of the modules in pipeline/models: the networks that params.yaml may list."""
-    return sorted(path.stem for path in listed(MODULES, "*.py") if path.stem != "__init__")
+    return sorted(path.stem for path in list_files(MODULES, "*.py") if path.stem != "__init__")
 
 
 def load(path: Path = paths.PARAMS) -> Params:

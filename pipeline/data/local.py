@@ -11,7 +11,7 @@ from typing import IO
 
 from pipeline import core
 from pipeline.core import paths
-from pipeline.core.files import is_system_file, listed
+from pipeline.core.files import is_system_file, list_files
 from pipeline.data import parquet, pickle_batch
 from pipeline.data.cifar10 import BATCHES, RECORD
 from pipeline.data.download import Unreachable
@@ -130,7 +130,7 @@ def _from_parquet(folder: Path) -> Iterator[Batch]:
 
 
 def _only(folder: Path, pattern: str) -> Path:
-    found = listed(folder, pattern)
+    found = list_files(folder, pattern)
     if len(found) != 1:
         raise Unreachable(f"has {len(found)} files {pattern}: one is needed")
     return found[0]

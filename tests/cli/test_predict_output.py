@@ -59,18 +59,27 @@ def test_a_pipe_is_written_to(place, tmp_path):
     assert read[0].count("\n") == 3 and stat.S_ISFIFO((tmp_path / "x.csv").stat().st_mode)
 
 
-@pytest.mark.parametrize("name", ["-", "/dev/stdout"])
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 def test_standard_output_has_names(name, place, tmp_path):
     command = [*PROGRAM, "predict", place / "photos", "--model", place / "tiny.onnx", "--format", "csv"]
     with (tmp_path / "log").open("w") as log:
         log.write("a line before\n")
         log.flush()
         subprocess.run([*command, "--output", name], cwd=tmp_path, env=ENVIRONMENT, stdout=log, check=True)
-        log.seek(0, os.SEEK_END)
         log.write("a line after\n")
     lines = (tmp_path / "log").read_text().splitlines()
     assert (lines[0], lines[1].split(",")[0], len(lines), lines[-1]) == ("a line before", "file", 5, "a line after")
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_standard_error_keeps_what_is_said_there(place, tmp_path):
+    (tmp_path / "x.png").touch()
+    command = [*PROGRAM, "predict", place / "photos", tmp_path / "x.png", "--model", place / "tiny.onnx"]
+    with (tmp_path / "log").open("w") as log:
+        subprocess.run([*command, "--output", "/dev/stderr"], cwd=tmp_path, env=ENVIRONMENT, stderr=log)
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines[0].startswith("model: ") and lines[-1] == "1 of 3 could not be read"
+    assert sum("photos/" in line for line in lines) == 2
 
 
 def missing(folder: Path) -> Path:

@@ -139,6 +139,33 @@ def test_a_device_gets_the_content_and_stays(linked, tmp_path):
     assert stat.S_ISCHR(path.stat().st_mode) and path.is_symlink() == linked
 
 
+@pytest.mark.parametrize("form", ["/dev/fd/{}", "/proc/self/fd/{}", "a link"])
+def test_a_descriptor_gets_the_content_where_it_stands_and_its_file_stays(form, tmp_path):
+    path = tmp_path / "log"
+    with path.open("w") as log:
+        log.write("before, ")
+        log.flush()
+        inode = path.stat().st_ino
+        (tmp_path / "x.csv").symlink_to(f"/dev/fd/{log.fileno()}")
+        write(tmp_path / "x.csv" if form == "a link" else Path(form.format(log.fileno())))
+        log.write(", after")
+    assert path.read_text() == f"before, {NEW}, after" and path.stat().st_ino == inode
+    assert names(tmp_path) == ["log", "x.csv"]
+
+
+def test_a_descriptor_that_is_read_is_not_written_to(target):
+    with target.open() as file, pytest.raises(UserError, match="is open for reading only: name another file"):
+        write(Path(f"/dev/fd/{file.fileno()}"))
+    assert target.read_text() == OLD
+
+
+def test_a_link_at_the_temporary_name_leads_nowhere(tmp_path, target):
+    (tmp_path / ".partial-x.csv").symlink_to(target)
+    write(tmp_path / "x.csv")
+    assert (target.read_text(), (tmp_path / "x.csv").read_text()) == (OLD, NEW)
+    assert not (tmp_path / "x.csv").is_symlink() and names(tmp_path) == ["elsewhere", "x.csv"]
+
+
 def test_a_file_that_is_mounted_by_itself_gets_the_content(tmp_path, target):
     """As a container gets single files."""
     (tmp_path / "x.csv").touch()
@@ -225,3 +252,21 @@ def test_a_link_into_dvcs_cache_is_replaced_and_the_cache_left_alone(tmp_path, m
     write(Path("x.csv"))
     assert not Path("x.csv").is_symlink() and Path("x.csv").read_text() == NEW
     assert kept.read_text() == OLD
+
+
+def test_a_folder_that_is_missing_or_closed_is_not_an_empty_one():
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, "reports")
+        with pytest.raises(FileNotFoundError):
+            files.list_files(folder)
+        folder.mkdir()
+        assert files.list_files(folder) == []
+        folder.chmod(0)
+        with as_nobody(), pytest.raises(PermissionError):
+            files.list_files(folder, "*.csv")
+
+
+def test_a_value_that_looks_like_the_mark_of_a_conflict_is_read(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text('note: "first\n<<<<<<< second"\n')
+    assert files.read_yaml(path) == {"note": "first <<<<<<< second"}
