@@ -15,7 +15,8 @@ from dvc.repo import Repo
 from playwright.sync_api import Browser
 
 import pipeline  # noqa: F401  sets what TensorFlow reads at its first import
-from pipeline.core import files, params, paths
+from pipeline import core
+from pipeline.core import connection, files, params, paths
 from pipeline.data import cifar10, manifest, sources
 from pipeline.data import weights as pretrained
 from pipeline.stages import weights
@@ -66,7 +67,7 @@ def raw() -> Path:
             except params.UserError:
                 continue
         checked = params.load(ROOT / "params.yaml")
-        sources.obtain([*sources.usual(), *checked.data.sources], CACHE, checked.http)
+        sources.obtain(checked.data.sources, CACHE, checked.http)
     return CACHE
 
 
@@ -83,10 +84,27 @@ def target(tmp_path):
     shutil.rmtree(tmp_path / "data", ignore_errors=True)
 
 
+@pytest.fixture
+def direct(monkeypatch) -> None:
+    """No proxy, no certificates and no settings of pip in the environment."""
+    names = (*connection.PROXIES, *connection.BUNDLES, "NO_PROXY", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE")
+    for name in list(os.environ):
+        if name.upper() in names or name.upper().startswith("PIP_"):
+            monkeypatch.delenv(name)
+
+
 @pytest.fixture(scope="session")
 def checked() -> params.Params:
     """The project's own params.yaml."""
     return params.load(ROOT / "params.yaml")
+
+
+@pytest.fixture
+def bare(tmp_path, monkeypatch) -> None:
+    """An empty home, and no source of the data given by the environment."""
+    monkeypatch.delenv(sources.ENVIRONMENT, raising=False)
+    monkeypatch.setattr(core, "KERAS_HOME", "")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
 def repository(folder: Path) -> None:

@@ -18,6 +18,10 @@ def encoded_again(size: int, times: int) -> bytes:
     return b"\x80\x02c_codecs\nencode\nq\0" + text + b"h\0h\x01R" * times + b"."
 
 
+def keyed(size: int, times: int) -> bytes:
+    return b"\x80\x03}B" + struct.pack("<I", size) + b"x" * size + b"q\0Ns" + b"h\0Ns" * times + b"."
+
+
 TUPLES = b"\x80\x02" + doubled(60)
 BOMBS = {
     "a string of two gigabytes": lambda: b"\x80\x02T\xff\xff\xff\x7f" + b"x" * 100 + b".",
@@ -41,6 +45,7 @@ BOMBS = {
     "a tuple of twos as labels": lambda: b"\x80\x02}(U\x04dataNU\x06labels" + doubled(60) + b"u.",
     "a tuple of twos as data": lambda: b"\x80\x02}(U\x06labelsNU\x04data" + doubled(60) + b"u.",
     "a text that is encoded again and again": lambda: encoded_again(10_000_000, 60_000),
+    "a long key, again and again": lambda: keyed(20_000_000, 60_000),
     "nothing": lambda: b"",
     "an end": lambda: b".",
     "values from nowhere": lambda: b"\x80\x02\x87tsbRe.",

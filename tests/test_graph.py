@@ -17,6 +17,7 @@ QUIET = (
     "pipeline/core",
     "pipeline/tracking",
     "pipeline/data/download.py",
+    "pipeline/data/archive.py",
     "pipeline/data/local.py",  # what it reads is known by checksums, as what the others get
     "pipeline/data/manifest.py",
     "pipeline/data/parquet.py",

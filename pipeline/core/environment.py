@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from pipeline.core import files, network, params, paths
+from pipeline.core import connection, files, params, paths
 from pipeline.core.errors import UserError, require_space
 from pipeline.core.schema import Params
 
@@ -26,7 +26,7 @@ def check(store: bool = True) -> Params:
     offline = os.environ.get(OFFLINE, "")
     if offline not in ("", "0", "1"):
         raise UserError(f"{OFFLINE}: {offline} says neither yes nor no: give 1, or unset it")
-    for variable in network.BUNDLES:
+    for variable in connection.BUNDLES:
         if (named := os.environ.get(variable)) and not Path(named).exists():
             raise UserError(f"{variable}: {named} does not exist: name a file with certificates (PEM), or unset it")
     if store:
@@ -65,7 +65,7 @@ def _check_store(uri: str, timeout: float) -> None:
         try:
             status = requests.get(f"{uri.rstrip('/')}/health", timeout=timeout).status_code
         except (OSError, HTTPError) as error:
-            reason = network.explain(error)
+            reason = connection.reason(error)
             raise UserError(
                 f"the tracking server {uri} does not answer ({reason}): start it, or unset {TRACKING}"
             ) from None

@@ -125,8 +125,8 @@ def replacing(path: Path) -> Iterator[Path]:
             except OSError as error:
                 if error.errno not in (errno.EBUSY, errno.EPERM):  # mounted by itself, or another user's, in /tmp
                     raise
-        opened = real.open("wb") if descriptor is None else open(os.dup(descriptor), "wb")
-        with temporary.open("rb") as source, opened as target:
+        place: Path | int = real if descriptor is None else os.dup(descriptor)
+        with temporary.open("rb") as source, open(place, "wb") as target:  # noqa: PTH123  Path opens no descriptor
             shutil.copyfileobj(source, target)
 
 
@@ -226,7 +226,9 @@ def write_array(path: Path, array: np.ndarray) -> None:
 
 def folder_checksum(folder: Path) -> str:
     """SHA-256 over the names and the SHA-256 of all files in a folder and those below it, but for system files."""
-    files = {path.relative_to(folder).as_posix(): checksum(path) for path in list_files(folder, "**/*") if path.is_file()}
+    files = {
+        path.relative_to(folder).as_posix(): checksum(path) for path in list_files(folder, "**/*") if path.is_file()
+    }
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 

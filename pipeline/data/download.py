@@ -8,7 +8,7 @@ from pathlib import Path
 import requests
 import urllib3
 
-from pipeline.core import network
+from pipeline.core import connection
 from pipeline.core.environment import OFFLINE
 from pipeline.core.errors import UserError, one_line
 from pipeline.core.files import checksum, locate, matches
@@ -124,4 +124,4 @@ def _judge(error: Exception) -> tuple[str, float | None]:
         if status < 500 and status not in (408, 429):
             return f"answered {status}", None
         return f"answered {status}", float(wish) if wish.isdecimal() else 0.0
-    return network.explain(error), 0.0 if network.may_pass(error) else None
+    return connection.reason(error), 0.0 if connection.may_pass(error) else None

@@ -1,9 +1,7 @@
 """CIFAR-10 on this machine: where it may lie, and the forms in which it is read."""
 
-import hashlib
 import os
 import re
-import tarfile
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,6 +11,7 @@ from pipeline import core
 from pipeline.core import paths
 from pipeline.core.files import is_system_file, list_files
 from pipeline.data import parquet, pickle_batch
+from pipeline.data.archive import read_members
 from pipeline.data.cifar10 import BATCHES, RECORD
 from pipeline.data.download import Unreachable
 
@@ -25,14 +24,14 @@ KINDS = "data_batch_1.bin, data_batch_1, train*.parquet, cifar-10-binary.tar.gz 
 DEPTH = 3  # folders below the one that is named, as from ~/.keras to the batches of Keras 3
 ENTRIES = 10_000  # files and folders that are looked at
 LARGEST = 10_000 * RECORD + 1  # bytes of a binary batch: of a longer one the checksum is wrong
-UNPACKED = 400_000_000  # bytes: more than an archive holds
 
 
-def usual() -> list[Path]:
+def find_usual() -> list[Path]:
     """Return what has the data set in `data`, in Keras' folder of data sets and in ~/data, but for Parquet files."""
     keras = [f"{home}/datasets" for home in (core.KERAS_HOME, "~/.keras") if home]
     found = [each for place in ("data", *keras, "~/data") for each in find(absolute(place))]
     own = {paths.RAW.resolve(), paths.DOWNLOADS.resolve()}  # perhaps incomplete
+    # A Parquet file's name says nothing: it may be any table, and all of it would be read before that is known.
     others = [path for path, read in found if read is not _from_parquet]
     return [path for path in others if own.isdisjoint((path.resolve(), *path.resolve().parents))]
 
@@ -76,24 +75,10 @@ def missing(place: Path) -> str:
     return f"has no CIFAR-10, nor have the folders in it ({DEPTH} deep): looked for {KINDS}"
 
 
-def files(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """Name and content of the plain files of a .tar.gz. Raises Unreachable before more than UNPACKED bytes come out."""
-    try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                if member.offset_data + member.size > UNPACKED:
-                    raise Unreachable(f"unpacks to more than {UNPACKED / 1e6:.0f} MB")
-                file = tar.extractfile(member) if member.isfile() else None
-                if file is not None:
-                    yield member.name, file
-    except tarfile.ReadError as error:  # whose other lines say of each compression that it is not
-        raise Unreachable(f"is no sound tar archive: {str(error).partition(chr(10))[0].rstrip(':')}") from None
-
-
 def from_archive(path: Path) -> Iterator[Batch]:
     """The batches of an archive, by base name; nothing is written under a name that the archive chose."""
     names = []
-    for member, file in files(path):
+    for member, file in read_members(path):
         name = Path(member).name
         names.append(name)
         if name in BATCHES:
@@ -119,10 +104,7 @@ def _from_pickles(folder: Path) -> Iterator[Batch]:
 
 
 def _unpickle(name: str, file: IO[bytes]) -> Batch:
-    content = pickle_batch.to_binary(name, file.read(pickle_batch.LARGEST + 1))
-    if hashlib.md5(content).hexdigest() != BATCHES[PICKLES[name]]:
-        raise Unreachable(f"its {name} has other pixels or labels than the official one")
-    return PICKLES[name], content
+    return PICKLES[name], pickle_batch.to_binary(name, file.read(pickle_batch.LARGEST + 1))
 
 
 def _from_parquet(folder: Path) -> Iterator[Batch]:

@@ -35,8 +35,8 @@ def _data(params: Params) -> tuple[str, bool]:
         return f"CIFAR-10: complete in {paths.RAW}", True
     given = [source for source in params.data.sources if source.type == "local"]
     reasons = []
-    for name, batches in sources.attempts(sources.named() or [*sources.usual(), *given], params.http):
-        if (reason := sources.fault(batches)) is None:
+    for name, batches in sources.attempts(sources.choose(given), params.http):
+        if (reason := sources.receive(batches)) is None:
             return f"CIFAR-10: in {name.removeprefix('local ')}", True
         reasons.append(f"{name}: {reason}")
     batch_files = ", ".join(f"{name} (MD5 {digest})" for name, digest in cifar10.BATCHES.items())

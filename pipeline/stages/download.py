@@ -12,4 +12,4 @@ def main() -> None:
         print(f"{paths.RAW}: complete, with the official checksums")
         return
     errors.require_space(paths.RAW.parent, NEEDED)
-    sources.obtain([*sources.usual(), *params.data.sources], paths.RAW, params.http)
+    sources.obtain(params.data.sources, paths.RAW, params.http)

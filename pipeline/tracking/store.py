@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.core import errors, files, network, paths
+from pipeline.core import connection, errors, files, paths
 from pipeline.core.environment import TRACKING
 from pipeline.core.schema import Params
 
@@ -43,7 +43,7 @@ def reason(error: Exception) -> str:
     while cause and not isinstance(cause, RequestException):
         cause = cause.__cause__ or cause.__context__
     # SQLAlchemy adds the statement, and an address.
-    return network.explain(cause) if cause else re.split(r"\s\[SQL: |\s\(Background on this error", str(error))[0]
+    return connection.reason(cause) if cause else re.split(r"\s\[SQL: |\s\(Background on this error", str(error))[0]
 
 
 errors.MENDABLE |= dict.fromkeys(FAILURES, failed)

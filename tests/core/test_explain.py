@@ -10,7 +10,7 @@ import textwrap
 
 import pytest
 
-from pipeline.core import environment, errors, network
+from pipeline.core import connection, environment, errors
 from pipeline.core.errors import UserError, explain
 from pipeline.serving import load
 from tests.conftest import ROOT
@@ -186,7 +186,7 @@ def test_a_variable_that_mlflow_does_not_take_is_named(variable, value, store, r
 
 
 @pytest.mark.fault("certificates that are nowhere", chapter="surroundings")
-@pytest.mark.parametrize("variable", network.BUNDLES)
+@pytest.mark.parametrize("variable", connection.BUNDLES)
 def test_certificates_that_are_nowhere_are_said_before_any_work(variable, monkeypatch, tmp_path, record_property):
     monkeypatch.setenv(variable, str(tmp_path / "nowhere.pem"))
     with pytest.raises(UserError) as caught:

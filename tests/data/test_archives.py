@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import UserError
+from pipeline.data import archive as archives
 from pipeline.data import cifar10, sources
-from pipeline.data import local as local_copies
 from tests.data.test_sources import assert_complete, local
 
 
 @pytest.fixture(autouse=True)
-def workplace(tmp_path, monkeypatch):
-    """An empty working folder, and no source given by the environment."""
-    monkeypatch.delenv(sources.ENVIRONMENT, raising=False)
+def workplace(bare, tmp_path, monkeypatch):
+    """An empty working folder."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -85,7 +84,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_does(name, tmp
     bomb = tmp_path / "bomb.tar.gz"
     with tarfile.open(bomb, "w:gz", compresslevel=1) as tar:
         member = tarfile.TarInfo(name)
-        member.size = local_copies.UNPACKED
+        member.size = archives.UNPACKED
         tar.addfile(member, Zeros())
     assert bomb.stat().st_size < 10_000_000
     with pytest.raises(UserError, match="unpacks to more than 400 MB"):

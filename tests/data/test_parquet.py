@@ -47,10 +47,9 @@ def test_the_rows_become_an_official_batch(column, structs, cells, write, raw):
 
 
 def test_a_folder_of_parquet_files_gives_the_six_batches_in_whatever_order_they_are(
-    cells, write, raw, tmp_path, checked, monkeypatch
+    bare, cells, write, raw, tmp_path, checked, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(sources.ENVIRONMENT, raising=False)
     images, labels = cifar10.read_batches(raw, ORDER)
     write([png(image) for image in images], labels.tolist(), "train-00000-of-00001.parquet")
     write(*cells, "test-00000-of-00001.parquet")

