@@ -7,6 +7,8 @@ from typing import BinaryIO
 from PIL import ExifTags, Image
 
 LARGEST = 400_000_000  # bytes of a file that is read into memory
+BLOCK = 1 << 20  # bytes that are searched at a time
+MOST = 100  # parts of EXIF in a file; a camera writes one, of up to 64 KB
 PNG, JPEG, AVIF, EXIF = b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"ftypavi", b"Exif\0\0"
 NUMBERS = {1: "B", 3: "H", 4: "L"}  # the types of a TIFF tag that an orientation may have, as `struct` names them
 UPRIGHT = 1
@@ -52,7 +54,7 @@ def _orientation(exif: bytes) -> int | None:
     return None
 
 
-def without(file: BinaryIO) -> tuple[BinaryIO, bytes] | None:
+def strip(file: BinaryIO) -> tuple[BinaryIO, bytes] | None:
     """Return a PNG, JPEG or AVIF file without metadata, and the EXIF content; None for another format, or a huge file.
 
     Pillow reads no picture in which it cannot read all metadata.
@@ -72,6 +74,15 @@ def without(file: BinaryIO) -> tuple[BinaryIO, bytes] | None:
     return io.BytesIO(b"".join(kept)), exif
 
 
+def is_laden(file: BinaryIO) -> bool:
+    """Return whether a JPEG file has EXIF in more than MOST parts: to join them takes Pillow quadratic time."""
+    file.seek(0)
+    is_jpeg = file.read(len(JPEG)) == JPEG
+    parts = sum(block.count(EXIF) for block in iter(lambda: file.read(BLOCK), b"")) if is_jpeg else 0
+    file.seek(0)
+    return parts > MOST
+
+
 def _png(content: bytes) -> tuple[list[bytes], bytes]:
     """Return the chunks that make the pixels, the signature first, and the content of eXIf."""
     kept, exif, place = [PNG], b"", len(PNG)
@@ -88,7 +99,7 @@ def _png(content: bytes) -> tuple[list[bytes], bytes]:
 
 def _jpeg(content: bytes) -> tuple[list[bytes], bytes]:
     """Return the segments that make the pixels, and the content of EXIF."""
-    kept, exif, place = [JPEG], b"", len(JPEG)
+    kept, exif, place = [JPEG], [b""], len(JPEG)
     while (place := content.find(b"\xff", place)) >= 0 and place + 4 <= len(content):
         marker, length = struct.unpack_from(">BH", content, place + 1)
         if marker == 0xFF:  # a fill byte
@@ -100,9 +111,9 @@ def _jpeg(content: bytes) -> tuple[list[bytes], bytes]:
         end = place + 2 + length
         payload = content[place + 4 : end]
         if marker == 0xE1 and payload.startswith(EXIF):
-            exif += payload.removeprefix(EXIF)
+            exif.append(payload.removeprefix(EXIF))
         # Of application data, JFIF and Adobe (at least 12 bytes) say which colours the numbers are.
         if (marker in (0xE0, 0xEE) and len(payload) >= 12) or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
             kept.append(content[place:end])
         place = end
-    return kept, exif
+    return kept, b"".join(exif)

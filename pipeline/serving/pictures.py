@@ -83,6 +83,8 @@ def walk(places: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
 def read(path: Path) -> np.ndarray:
     """The picture in a file, uint8 (32, 32, 3). Raises Unreadable."""
     try:
+        if path.is_dir():
+            next(path.iterdir(), None)  # which says why `walk` could not list it
         # A pipe does not keep it waiting for whoever would write into it.
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -95,12 +97,14 @@ def read(path: Path) -> np.ndarray:
 def decode(file: BinaryIO) -> np.ndarray:
     """The picture in an open file, uint8 (32, 32, 3). Raises Unreadable."""
     try:
+        if metadata.is_laden(file):
+            raise Unreadable(f"has EXIF in more than {metadata.MOST} parts")
         try:
             return _squeezed(file)
         except (Unreadable, Image.DecompressionBombError):
             raise
         except Exception:  # perhaps of metadata
-            if (bare := metadata.without(file)) is None:
+            if (bare := metadata.strip(file)) is None:
                 raise
             return _squeezed(*bare)
     except Unreadable:

@@ -29,11 +29,8 @@ from pipeline.data.cifar10 import CLASSES
 from pipeline.serving import pictures
 
 LARGEST = 50_000_000  # bytes of a request's body: more than 1,000 images as JSON, or any usual picture
-LOOPBACK = (
-    "127.0.0.1",
-    "localhost",
-    "[::1]",
-)  # at these it answers only those who call it by these names (DNS rebinding)
+# At these it answers only those who call it by these names (DNS rebinding).
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SHAPE = (pictures.SIDE, pictures.SIDE, 3)
 BATCH = 32  # images that are predicted together
 
@@ -176,7 +173,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def url(bound: socket.socket, host: str) -> str:
-    """Return the address to open of a socket that `listen` gave for `host`; of one at all addresses this machine's."""
+    """Return the address to open of a socket that `listen` gave for `host`; for 0.0.0.0 or ::, that of the loopback."""
     place, port = bound.getsockname()[:2]
     if ipaddress.ip_address(place).is_unspecified:
         host = "::1" if bound.family == socket.AF_INET6 else "127.0.0.1"

@@ -4,7 +4,10 @@ import contextlib
 import io
 import os
 import struct
+import subprocess
+import sys
 import tempfile
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +17,9 @@ import pytest
 from PIL import Image
 
 from pipeline.serving import pictures
+from tests import damaged_pictures as damaged
+from tests import refusing
+from tests.conftest import ROOT
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
@@ -79,6 +85,23 @@ def test_a_hostile_or_damaged_picture_is_refused(kind, tmp_path, record_property
     record_property("seen", reason)
 
 
+@pytest.mark.parametrize("size", [0, 65_000])
+def test_exif_without_end_is_refused_at_once(size):
+    part = damaged.segment(0xE1, damaged.HEAD + bytes(size))
+    content = damaged.inserted("JPEG", whole("JPEG"), part * (45_000_000 // len(part)))
+    began = time.monotonic()
+    with pytest.raises(pictures.Unreadable, match="has EXIF in more than 100 parts"):
+        pictures.decode(io.BytesIO(content))
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_exif_in_some_parts_is_read(form):
+    part = damaged.segment(0xE1, damaged.HEAD + bytes(60_000)) if form == "JPEG" else damaged.chunk(b"eXIf", b"x")
+    content = damaged.inserted(form, whole(form), part * 50)
+    assert np.array_equal(pictures.decode(io.BytesIO(content)), pictures.decode(io.BytesIO(whole(form))))
+
+
 def loop(path: Path) -> None:
     path.symlink_to(path.name)
 
@@ -133,6 +156,25 @@ def test_a_folder_that_may_not_be_read_is_reported():
             with pytest.raises(pictures.Unreadable, match="permission denied"):
                 pictures.read(closed)
         closed.chmod(0o700)
+
+
+REFUSED = """
+import errno, sys, pathlib
+from pipeline.serving import pictures
+from tests import refusing
+refusing.refuse(refusing.CALLS["listing a folder"], errno.EIO)
+((path, is_picture),) = pictures.walk([pathlib.Path(sys.argv[1])])
+try:
+    pictures.read(path)
+except pictures.Unreadable as error:
+    print(is_picture, error)
+"""
+
+
+@pytest.mark.skipif(refusing.LIBRARY is None, reason="this system has no libseccomp")
+def test_why_a_folder_cannot_be_listed_is_said(tmp_path):
+    told = subprocess.run([sys.executable, "-c", REFUSED, tmp_path], cwd=ROOT, capture_output=True, text=True)
+    assert (told.stdout, told.stderr) == ("True input/output error\n", "")
 
 
 def test_the_limit_admits_large_cameras():
