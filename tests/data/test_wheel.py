@@ -67,7 +67,12 @@ def test_why_pip_reached_nothing_is_said(kind, direct, checked, capsys, monkeypa
     record_property("seen", line)
 
 
-SETTINGS = {"DRY_RUN": "1", "REQUIRE_HASHES": "1", "CONSTRAINT": "/no/such.txt", "REQUIREMENT": "/no/such.txt"}
+SETTINGS = {
+    "PYTHON": "/no/such/python",
+    "REQUIRE_HASHES": "1",
+    "CONSTRAINT": "/no/such.txt",
+    "REQUIREMENT": "/no/such.txt",
+}
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
