@@ -5,7 +5,7 @@ import os
 
 from pipeline.core import paths
 from pipeline.core.environment import OFFLINE
-from pipeline.core.schema import Params
+from pipeline.core.schema import Params, Source
 from pipeline.data import cifar10, sources, weights
 
 
@@ -33,7 +33,7 @@ def look(params: Params) -> tuple[list[str], bool]:
 def _data(params: Params) -> tuple[str, bool]:
     if not cifar10.faults(paths.RAW, cifar10.BATCHES):
         return f"CIFAR-10: complete in {paths.RAW}", True
-    given = [source for source in params.data.sources if source.type == "local"]
+    given: list[Source] = [source for source in params.data.sources if source.type == "local"]
     reasons = []
     for name, batches in sources.attempts(sources.choose(given), params.http):
         if (reason := sources.receive(batches)) is None:
