@@ -52,9 +52,6 @@ def list_files(folder: Path, pattern: str = "*") -> list[Path]:
     return sorted(path for path in found if not any(map(is_system_file, path.relative_to(folder).parts)))
 
 
-listed = list_files  # its name in tracking and lineage
-
-
 def locate(path: Path) -> tuple[Path, os.stat_result | None]:
     """Return the file that is to be written for `path`, and its status; None if there is no such file yet.
 

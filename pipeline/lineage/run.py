@@ -10,7 +10,7 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 
 from pipeline.core import git, paths
-from pipeline.core.files import checksum, listed, read_json
+from pipeline.core.files import checksum, list_files, read_json
 from pipeline.lineage import Broken, Line, compare, model
 from pipeline.registry import exports
 from pipeline.tracking import provenance, runs, store, stream, view
@@ -68,7 +68,7 @@ def _artifacts(run: Run) -> dict[str, str]:
     """Return the SHA-256 of each file at the top of a run's artifacts."""
     with tempfile.TemporaryDirectory() as folder:
         fetched = store.fetch(Path(folder), run_id=run.info.run_id)
-        return {file.name: checksum(file) for file in listed(fetched) if file.is_file()}
+        return {file.name: checksum(file) for file in list_files(fetched) if file.is_file()}
 
 
 def _candidate(run: Run, logged: dict[str, str], expected: view.View, link: str, depth: int) -> Iterator[Line]:
@@ -76,7 +76,9 @@ def _candidate(run: Run, logged: dict[str, str], expected: view.View, link: str,
     # Inputs may be others, which gave the same model. What is the machine's is that of the last training.
     same = run.data.tags.get(runs.INPUTS) == expected.inputs
     inputs = f"inputs: {expected.inputs[:12]}{'' if same else ', trained from others with the same result'}"
-    volatile = {key for record in listed(paths.RECORDS, "**/*.json") for key in read_json(record)}  # others each time
+    volatile = {
+        key for record in list_files(paths.RECORDS, "**/*.json") for key in read_json(record)
+    }  # others each time
     figures = {key: value for key, value in expected.metrics.items() if key not in volatile}
     accuracy = f"test accuracy {figures['test_accuracy']:.4f}"
     points, epochs = _epochs(run, expected, link) if expected.epochs else ({}, {})

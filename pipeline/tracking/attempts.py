@@ -14,7 +14,7 @@ from filelock import Timeout
 
 from pipeline.core import paths
 from pipeline.core.errors import UserError
-from pipeline.core.files import alone, listed, own_folder, read_json, write_json
+from pipeline.core.files import alone, list_files, own_folder, read_json, write_json
 from pipeline.tracking import provenance
 
 
@@ -47,7 +47,7 @@ def _last_or_new(stage: str, device: str, folder: Path) -> Attempt:
     key = {"inputs": inputs, "recorded": provenance.digest(provenance.locked().get(stage)), "device": device}
     last = read_json(record) if record.exists() else {}
     if not key.items() <= last.items():
-        for path in listed(folder):
+        for path in list_files(folder):
             if path.name not in ("lock", record.name):
                 path.unlink()
         last = key | {"id": uuid.uuid4().hex, "superseded": last.get("id")}

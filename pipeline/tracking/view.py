@@ -14,7 +14,7 @@ from mlflow.data.numpy_dataset import NumpyDataset, from_numpy
 
 from pipeline.core import candidates, paths
 from pipeline.core.errors import UserError
-from pipeline.core.files import checksum, listed, read_json
+from pipeline.core.files import checksum, list_files, read_json
 from pipeline.data import splits
 from pipeline.formats import keras_archive
 from pipeline.tracking import provenance, runs
@@ -113,6 +113,6 @@ def _artifacts(name: str, made_of: provenance.Inputs) -> dict[str, bytes]:
     else:
         files += [paths.HISTORY / f"{name}.csv", paths.WEIGHTS / name / "manifest.json"]
     for folder in (paths.REPORTS / name, paths.EVALUATION / name):
-        files += [path for path in listed(folder) if path.is_file()]
+        files += [path for path in list_files(folder) if path.is_file()]
     contents = {file.name: file.read_bytes() for file in files}
     return contents | {"inputs.json": json.dumps(made_of, indent=2, sort_keys=True).encode()}
