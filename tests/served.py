@@ -55,7 +55,7 @@ def served_folder(tmp_path_factory, served_model, checked):
         keras_model.save(served_model, place / "model.keras")
         address = logged_models.log(run, place / "model.keras", np.zeros((1, 32, 32, 3), "uint8")).model_uri
         name = checked.registry.model
-        promotion.enter(name, "promote", versions.register(name, address, "tiny", {}), "a test", [])
+        promotion.enter(name, "promote", versions.register(name, address, "tiny", {}), "a test", promotion.settle(name))
     return place
 
 

@@ -51,8 +51,8 @@ STORE = {
     ),
     "an entry of the history before the last": (
         lambda: (
-            promotion.enter(MODEL, "promote", another_version(), "a test", promotion.history(MODEL)),
-            promotion.enter(MODEL, "promote", "1", "a test", promotion.history(MODEL)),
+            promotion.enter(MODEL, "promote", another_version(), "a test", promotion.settle(MODEL)),
+            promotion.enter(MODEL, "promote", "1", "a test", promotion.settle(MODEL)),
             execute("update params set value = replace(value, 'no champion', 'one champion') where key = '000001'"),
         ),
         "history: entry 1 is not what it was when the next one was written",
@@ -62,8 +62,8 @@ STORE = {
         "entry 1 of the history of cifar10-classifier is damaged in the store",
     ),
     "the history's run": (
-        lambda: MlflowClient().delete_run(journal._run(MODEL)),
-        "the history of cifar10-classifier was deleted: `mlflow runs restore",
+        lambda: MlflowClient().delete_run(journal.begin(MODEL)),
+        "cifar10-classifier, history: it was deleted in MLflow: `pipeline restore` brings it back",
     ),
     "an epoch": (
         lambda: execute("update metrics set value = 0.99 where key = 'val_accuracy' and step = 1"),
@@ -106,5 +106,5 @@ STORE = {
         lambda: execute("update logged_models set artifact_location = 'file:///elsewhere'"),
         "version 1, location: .* its run logged file:///elsewhere",
     ),
-    "a member": (lambda: MlflowClient().delete_run(run_id("custom_cnn")), "has no run"),
+    "a member": (lambda: MlflowClient().delete_run(run_id("custom_cnn")), "run \\w+: it was deleted in MLflow"),
 }

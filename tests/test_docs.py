@@ -117,7 +117,7 @@ def left(small, raw, tmp_path_factory) -> Workspace:
     best = made.read("registry.json")["candidate"]
     second = made.run("custom_cnn" if best == "ensemble" else "ensemble")
     version = versions.register(MODEL, logged_models.model_uri(second), "the second best", {"candidate": "another"})
-    promotion.enter(MODEL, "refuse", version, "not better", promotion.history(MODEL))
+    promotion.enter(MODEL, "refuse", version, "not better", promotion.settle(MODEL))
     return made
 
 

@@ -15,14 +15,15 @@ def command(as_json: bool) -> None:
     """
     from tabulate import tabulate
 
-    params = connected()
-    from pipeline.core.errors import printable
+    model = connected().registry.model
+    from pipeline.core.errors import note, printable
     from pipeline.registry import promotion
+    from pipeline.registry.standing import Standing
 
-    entries = [
-        {key: entry[key] for key in ("time", "who", "action", "from", "to", "why")}
-        for entry in promotion.history(params.registry.model)
-    ]
+    found, keys = Standing.of(model), ("time", "who", "action", "from", "to", "why")
+    entries = [{key: entry[key] for key in keys} for entry in found.entries]
     rows = [{key: printable(value or "") for key, value in entry.items()} for entry in entries]
     table = tabulate(rows, headers="keys", disable_numparse=True)
     show(as_json, entries, [table or "nothing was promoted yet: `dvc repro` does"])
+    for line in promotion.amiss(found):
+        note(line)

@@ -19,7 +19,7 @@ def command(version: str, why: str, as_json: bool) -> None:
     model = connected().registry.model
     from pipeline.registry import promotion
 
-    before = promotion.enter(model, "promote", version, why, promotion.history(model))
+    before = promotion.enter(model, "promote", version, why, promotion.settle(model))
     since = " already" if before == version else f"; before it was {before or 'none'}"
     value = {"model": model, "champion": version, "before": before}
     show(as_json, value, [f"{model} version {version} is champion{since}"])

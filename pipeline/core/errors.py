@@ -162,6 +162,11 @@ def one_line(message: str) -> str:
     return PASSWORD.sub(r"\1***@", " ".join(printable(message, " ").split()))[:LONGEST]
 
 
+def note(message: str) -> None:
+    """Print a line on stderr that ends nothing: what was found amiss, and what was done about it."""
+    print(f"note: {one_line(message)}", file=sys.stderr)
+
+
 def printable(text: str, instead: str = "\N{REPLACEMENT CHARACTER}") -> str:
     """Return the text without what would steer a terminal: names of files, and what others wrote, may hold anything."""
     return "".join(character if character.isprintable() else instead for character in text)

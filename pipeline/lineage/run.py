@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import LifecycleStage, Run
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 
 from pipeline.core import git, paths
@@ -26,6 +26,9 @@ def verify(run: Run, depth: int = 0) -> Iterator[Line]:
     that its tags name. Raises Broken at the first part that differs.
     """
     link, tags = f"run {run.info.run_id}", run.data.tags
+    if run.info.lifecycle_stage != LifecycleStage.ACTIVE:
+        again = "`mlflow runs restore --run-id` brings it back, or `pipeline restore` what the files have of it"
+        raise Broken(link, f"it was deleted in MLflow: {again}")
     if run.info.status != runs.FINISHED:
         raise Broken(link, f"it is {run.info.status}: `dvc repro`, or `pipeline restore`")
     logged = _artifacts(run)

@@ -9,7 +9,8 @@ from mlflow.entities.model_registry import ModelVersion
 from pipeline.core import paths
 from pipeline.core.files import read_json
 from pipeline.lineage import Broken, Line, compare
-from pipeline.registry import journal, promotion, versions
+from pipeline.registry import journal, versions
+from pipeline.registry.standing import Standing
 from pipeline.tracking import logged_models, provenance, runs
 
 
@@ -17,17 +18,18 @@ def verify(version: ModelVersion) -> Iterator[Line]:
     """Yield lines about a version: model, figures, decision and history. Raises Broken at the first that differs."""
     link = f"{version.name} version {version.version}"
     yield Line(0, f"{link}, {standing(version)}")
-    marks = promotion.standing(version.name)
-    if len(set(marks.values())) > 1:
-        places = ", ".join(f"{mark}: {number or 'none'}" for mark, number in marks.items())
-        raise Broken(f"{version.name}, champion", f"{places}; `pipeline history` puts them in step")
     yield Line(1, f"candidate: {_of_run(version, run_of(version), link)}")
-    history = journal.read(version.name)
-    yield from _decision(version, link, history)
+    found = Standing.of(version.name)
+    if wrong := [*found.misplaced().values()]:
+        remedy = "`pipeline restore` enters it in the history, or puts it back"
+        raise Broken(f"{version.name}, champion or challenger", f"{'; '.join(wrong)}: {remedy}")
+    if found.journal.deleted:
+        raise Broken(f"{version.name}, history", "it was deleted in MLflow: `pipeline restore` brings it back")
+    yield from _decision(version, link, found.entries)
     if number := journal.changed(version.name):
         raise Broken(f"{version.name}, history", f"entry {number} is not what it was when the next one was written")
-    yield Line(1, f"history: {len(history)} entries")
-    yield from _registry(version, link, history)
+    yield Line(1, f"history: {len(found.entries)} entries")
+    yield from _registry(version, link, found.entries)
 
 
 def run_of(version: ModelVersion) -> Run:
@@ -90,7 +92,7 @@ def _registry(version: ModelVersion, link: str, history: list[dict[str, Any]]) -
     if provenance.digest(registry.get("gate")) != version.tags.get(versions.EVIDENCE):
         raise Broken(f"{paths.REGISTRY}, gate", f"it is not what {link} says")
     entries, digest = registry["history"]["entries"], registry["history"]["sha256"]
-    restored = history[0]["action"] == "restore"  # begun anew, since the store had been lost
+    restored = history and history[0]["action"] == "restore"  # begun anew, since the store had been lost
     if not restored and journal.hashes(version.name)[entries : entries + 1] != [digest]:
         raise Broken(f"{version.name}, history", f"entry {entries} is not the one that {paths.REGISTRY} tells of")
     line = Line(1, f"{paths.REGISTRY}: as the version")

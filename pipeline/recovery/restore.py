@@ -7,6 +7,7 @@ from pipeline.core import candidates, paths
 from pipeline.core.files import read_json
 from pipeline.core.schema import Params
 from pipeline.registry import exports, promotion, versions
+from pipeline.registry.standing import CHAMPION
 from pipeline.tracking import logged_models, runs, upload, view
 
 DECISION_KEYS = ("model", "version", "candidate", "description", "tags", "alias", "champion", "gate")
@@ -35,16 +36,18 @@ def _restore_version(decision: dict[str, Any]) -> str:
     model, name, number, tags = (decision[key] for key in ("model", "candidate", "version", "tags"))
     if candidates.facts(name).get("fingerprint") != tags.get(runs.FINGERPRINT):
         return f"registry: {model} version {number} is of another model than the files: `dvc repro` decides"
-    seen = promotion.history(model)
+    seen, leads = promotion.settle(model), decision["alias"] == CHAMPION
     known = versions.version_of(model, logged_models.model_uri(runs.of(name)))
-    if known and known.current_stage != "None":  # which it is if it was registered, and the process died
+    # Its stage is None if it was registered, and the process died.
+    if known and known.current_stage != "None" and (seen.champion or not leads):
         return f"registry: {model} version {known.version} is there"
     version = versions.apply(decision, paths.MODEL_CARD)
-    action = "restore" if decision["alias"] == promotion.CHAMPION else "refuse"
+    if leads and seen.champion:
+        return f"registry: {model} version {version} restored; champion is and stays version {seen.champion}"
     why = f"restored from files, where it was version {number}"
-    promotion.enter(model, action, version, why, seen, tags.get(versions.EVIDENCE))
+    promotion.enter(model, "restore" if leads else "refuse", version, why, seen, tags.get(versions.EVIDENCE))
     line = f"registry: {model} version {version} restored as {decision['alias']}"
-    if decision["champion"] and promotion.champion(model) is None:
+    if decision["champion"] and not leads and seen.champion is None:
         line += f"; champion {decision['champion']} is of another commit: check that out, and restore there, too"
     return line
 

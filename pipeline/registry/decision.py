@@ -14,6 +14,7 @@ from pipeline.core.files import checksum, replacing
 from pipeline.core.schema import Params
 from pipeline.data import splits
 from pipeline.registry import gate, journal, promotion, versions
+from pipeline.registry.standing import CHALLENGER, CHAMPION, Standing
 from pipeline.reporting import model_card
 from pipeline.tracking import logged_models, provenance, runs, store
 from pipeline.tracking.view import VALIDATION
@@ -32,9 +33,10 @@ def challenge(winner: str, figures: dict[str, Any], scores: dict[str, float], pa
     """
     model, metric, test = params.registry.model, params.registry.metric, figures["test"]
     run, tags = runs.of(winner), versions.tags(winner, figures, metric)
-    address, seen, champion = logged_models.model_uri(run), promotion.history(model), promotion.champion(model)
+    address, seen = logged_models.model_uri(run), promotion.settle(model)
+    champion = seen.versions[seen.champion] if seen.champion else None
     reigns = champion is not None and champion.source == address
-    settled = reigns and decided(champion, seen)
+    settled = reigns and decided(champion, seen.entries)
     if settled:
         decision = recorded(champion, tags)
     elif reigns:  # the edge model, say
@@ -42,7 +44,7 @@ def challenge(winner: str, figures: dict[str, Any], scores: dict[str, float], pa
     else:
         decision = compare(contender(winner, run, figures["cost"]), run, champion, len(scores), params)
     promoted = reigns or decision["promote"]
-    alias = promotion.CHAMPION if promoted else promotion.CHALLENGER
+    alias = CHAMPION if promoted else CHALLENGER
     with replacing(paths.MODEL_CARD) as temporary:
         temporary.write_text(model_card.render(winner, f"models:/{model}@{alias}", decision))
     if not settled:
@@ -70,18 +72,20 @@ def contender(name: str, run: Run, cost: dict[str, float]) -> gate.Candidate:
 
 def outcome(version: ModelVersion, decision: dict[str, Any]) -> dict[str, Any]:
     """Return what the files are to have of a version and of the history, so that a lost store can be restored."""
-    model, champion = version.name, promotion.champion(version.name)
-    entries, reigns = promotion.history(model), champion is not None and champion.version == version.version
+    model = version.name
+    found, hashes = Standing.of(model), journal.hashes(model)
+    champion = found.versions[found.champion] if found.champion else None
+    reigns, count = found.champion == str(version.version), len(found.entries)
     own = (*versions.OWN, versions.EVIDENCE, versions.GATE)
     return {
         "model": model,
         "version": str(version.version),
         "candidate": version.tags["candidate"],
         "stage": version.current_stage,
-        "alias": promotion.CHAMPION if reigns else promotion.CHALLENGER,
-        "champion": champion and str(champion.version),
-        "previous": promotion.previous(entries),
-        "history": {"entries": len(entries), "sha256": journal.hashes(model)[len(entries)]},
+        "alias": CHAMPION if reigns else CHALLENGER,
+        "champion": found.champion,
+        "previous": found.previous(),
+        "history": {"entries": count, "sha256": hashes[count]},
         "description": version.description.partition("\n\n")[0],
         "tags": {key: text for key, text in version.tags.items() if key in own or key.startswith(versions.SCORES)},
         "test": {"challenger": tested(version), "champion": tested(champion)},

@@ -1,90 +1,96 @@
-"""Who is champion, who challenged, and how that came about: alias and stage of the registered model's versions.
+"""Who is champion, who challenged, and how that came about.
 
 The journal is what counts: a change is written there first, and alias and stage follow its last entry. What a crash
-left undone is done by whoever looks next.
+left undone is done by the next who changes something. What others have done in MLflow itself is entered by them, too:
+a version that was made champion there is (`adopt`), a champion that was deleted is none (`gone`), other marks are put
+back (`keep`).
 """
 
+import contextlib
 import datetime
 import json
+from collections.abc import Iterator
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from pipeline.core import git
-from pipeline.core.errors import UserError
+from pipeline.core.errors import UserError, note
 from pipeline.registry import journal
-from pipeline.registry.versions import versions
+from pipeline.registry.standing import CHALLENGER, CHAMPION, PRODUCTION, STAGING, Standing
 
-CHAMPION, PRODUCTION = "champion", "Production"
-CHALLENGER, STAGING = "challenger", "Staging"
 ARCHIVED = "Archived"
+ELSEWHERE = "someone else"  # who; MLflow does not say
 
 
-def history(model: str) -> list[dict]:
-    """Return the journal's entries, oldest first, after what a crash left undone is done.
+def settle(model: str) -> Standing:
+    """Return where the registered model stands, after history and marks agree: for who is about to change something.
 
-    They have time (UTC), who, action (`promote`, `rollback`, `refuse` or `restore`), from, to (versions or None), why,
-    and evidence: SHA-256 of what a gate decided; None if a person did.
+    What was found amiss is a line on stderr.
     """
-    seen = journal.read(model)
-    while True:  # it may grow meanwhile
-        if seen:
-            _apply(model, _champion(model, seen), seen[-1]["to"] if seen[-1]["action"] == "refuse" else None)
-        before, seen = seen, journal.read(model)
-        if len(before) == len(seen):
-            return seen
+    entered = False
+    while True:
+        found = Standing.of(model)
+        if found.journal.deleted:
+            journal.begin(model)
+        elif entry := _done_elsewhere(found):
+            with contextlib.suppress(journal.Conflict):
+                journal.append(model, found.entries, entry)
+                note(f"{model}: {entry['why']}")
+                entered = True
+        else:
+            break
+    if found.journal.followed == len(found.entries) and not found.misplaced():
+        return found
+    for line in found.misplaced().values() if not entered else ():
+        note(f"{model}: {line}: it is put there")
+    return _follow(model)
 
 
 def champion(model: str) -> ModelVersion | None:
-    """Return the version that is champion, after what a crash left undone is done."""
-    current = _champion(model, history(model))
-    return current and MlflowClient().get_model_version(model, current)
+    """Return the version that is champion by the history; without one by its alias, which may be older than that."""
+    found = Standing.of(model)
+    return found.versions[found.champion] if found.champion else None
 
 
-def standing(model: str) -> dict[str, str | None]:
-    """Return the version that each of the champion's marks is at: by the journal, the alias and the stage."""
-    staged = [str(version.version) for version in versions(model) if version.current_stage == PRODUCTION]
-    return {
-        "journal": _champion(model, journal.read(model)),
-        f"alias {CHAMPION}": _at_alias(model),
-        f"stage {PRODUCTION}": ", ".join(staged) or None,
-    }
+def amiss(found: Standing) -> Iterator[str]:
+    """Yield a line for what others have deleted or moved in MLflow, by the history. Nothing is changed."""
+    named = {entry[side] for entry in found.entries for side in ("from", "to")}
+    if gone := named - {None, *found.versions}:
+        yield f"gone from MLflow: version {', '.join(sorted(gone, key=int))}"
+    if found.journal.deleted:
+        yield "the history was deleted in MLflow: the next change of the registry restores it"
+    yield from found.misplaced().values()
 
 
-def enter(model: str, action: str, version: str, why: str, seen: list[dict], evidence: str | None = None) -> str | None:
+def enter(model: str, action: str, version: str, why: str, seen: Standing, evidence: str | None = None) -> str | None:
     """Enter an action in the history, and let alias and stage follow; return the version that was champion before.
 
     `promote` and `restore` make a version champion; nothing happens if it is. `refuse` makes it challenger: alias
-    `challenger`, stage `Staging`. `seen`: the history that the decision was made by. `evidence`: as in the history.
-    Raises UserError if there is no such version, or if someone else has changed the registry since then.
+    `challenger`, stage `Staging`. `seen`: as `settle` gave it, when it was decided. `evidence`: SHA-256 of what a gate
+    decided; None if a person did. Raises UserError if there is no such version, or if someone else has changed the
+    registry since then.
     """
-    known = [str(found.version) for found in MlflowClient().search_model_versions(f"name = '{model}'")]
-    if version not in known:
-        raise UserError(f"{model} has no version {version}; it has {', '.join(sorted(known, key=int)) or 'none'}")
-    current = _champion(model, seen)
-    if version == current:
-        return current
-    entry = {
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "who": _short(git.user(), 500),  # of 6,000 characters that MLflow takes in all
-        "action": action,
-        "from": current,
-        "to": version,
-        "why": _short(why, 3000),
-        "evidence": evidence,
-    }
-    last = seen[-1] if seen else {}
+    found = Standing.of(model)
+    if version not in found.versions:
+        numbers = ", ".join(sorted(found.versions, key=int))
+        raise UserError(f"{model} has no version {version}; it has {numbers or 'none'}")
+    if version == seen.champion:
+        return version
+    entry = _entry(git.user(), action, seen.champion, version, why)
+    entry |= {"source": found.versions[version].source, "evidence": evidence}
+    last = seen.entries[-1] if seen.entries else {}
     if action != "refuse" or any(last.get(key) != entry[key] for key in entry.keys() - {"time", "who"}):
         try:
-            journal.append(model, seen, entry)
+            journal.append(model, seen.entries, entry)
         except journal.Conflict:
             other = journal.read(model)[-1]
             raise UserError(
                 f"{other['who']} changed {model} meanwhile ({other['action']} of version {other['to']}): look at "
                 "`pipeline history` and decide again"
             ) from None
-    history(model)
-    return current
+    _follow(model)
+    return seen.champion
 
 
 def rollback(model: str, version: str | None, why: str) -> str:
@@ -92,65 +98,73 @@ def rollback(model: str, version: str | None, why: str) -> str:
 
     Rolling back again goes further back. Raises UserError if there is none, or as `enter`.
     """
-    seen = history(model)
+    seen = settle(model)
     if version is None:
-        version = previous(seen)
+        version = seen.previous()
         if version is None:
             raise UserError(f"{model} had no champion before: `pipeline history` shows what there was")
-    elif version not in {entry[side] for entry in seen for side in ("from", "to") if entry["action"] != "refuse"}:
+    elif not seen.led(version):
         raise UserError(f"{model} version {version} was never champion: promote it instead")
     enter(model, "rollback", version, why, seen)
     return version
 
 
-def previous(seen: list[dict]) -> str | None:
-    """The champion to roll back to, by the history."""
-    reigns = _reigns(seen)
-    return reigns[-2] if len(reigns) > 1 else None
+def _follow(model: str) -> Standing:
+    """Let alias and stage follow the history; return where the model stood before."""
+    while True:  # the history may grow meanwhile
+        found = Standing.of(model)
+        if found.entries:
+            _mark(found)
+        if len(journal.read(model)) == len(found.entries):
+            journal.follow(model, len(found.entries))
+            return found
 
 
-def _reigns(seen: list[dict]) -> list[str]:
-    """Champions, the present one last; what was rolled back is left out."""
-    reigns: list[str] = []
-    for entry in seen:
-        if entry["action"] == "refuse":
-            continue
-        if not reigns and entry["from"]:
-            reigns.append(entry["from"])
-        if entry["action"] == "rollback" and entry["to"] in reigns:
-            while reigns[-1] != entry["to"]:
-                reigns.pop()
-        else:
-            reigns.append(entry["to"])
-    return reigns
-
-
-def _apply(model: str, champion: str | None, challenger: str | None) -> None:
+def _mark(found: Standing) -> None:
+    """Put alias and stage where they belong. A version that has a stage of another's is archived."""
     client = MlflowClient()
-    versions = client.search_model_versions(f"name = '{model}'")
-    wanted = {champion: PRODUCTION, challenger: STAGING}
-    for version in versions:
+    for number, version in found.versions.items():
         given_up = ARCHIVED if version.current_stage in (PRODUCTION, STAGING) else version.current_stage
-        stage = wanted.get(str(version.version), given_up)
+        stage = PRODUCTION if number == found.champion else STAGING if number == found.challenger else given_up
         if stage != version.current_stage:
-            client.transition_model_version_stage(model, version.version, stage)
-    aliases = client.get_registered_model(model).aliases
-    for alias, version in ((CHAMPION, champion), (CHALLENGER, challenger)):
-        if version and str(aliases.get(alias)) != version:
-            client.set_registered_model_alias(model, alias, version)
-        if version is None and alias in aliases:
-            client.delete_registered_model_alias(model, alias)
+            client.transition_model_version_stage(found.model, number, stage)
+    for alias, place in ((CHAMPION, found.champion), (CHALLENGER, found.challenger)):
+        if place and found.aliases.get(alias) != place:
+            client.set_registered_model_alias(found.model, alias, place)
+        if place is None and alias in found.aliases:
+            client.delete_registered_model_alias(found.model, alias)
 
 
-def _champion(model: str, seen: list[dict]) -> str | None:
-    """By the journal; without one by the alias, which may be older than it."""
-    reigns = _reigns(seen)
-    return reigns[-1] if reigns else _at_alias(model)
+def _done_elsewhere(found: Standing) -> dict | None:
+    """Return the entry for what others have done in MLflow itself since the last entry; None if they have not."""
+    shown, champion, lost = found.shown(), found.champion, found.lost
+    if found.misplaced() and found.journal.followed == len(found.entries):  # or else a crash has left them there
+        at, staged = shown[f"alias {CHAMPION}"], shown[f"stage {PRODUCTION}"]
+        if moved := next((place for place in (at, staged) if place in found.versions and place != champion), None):
+            why = f"version {moved} was made champion in MLflow; before it was {champion or lost or 'none'}"
+            return _entry(ELSEWHERE, "adopt", champion or lost, moved, why) | {"source": found.versions[moved].source}
+        if champion and at is None and staged is None:
+            why = f"alias and stage of version {champion}, the champion, were taken away in MLflow"
+            return _entry(ELSEWHERE, "adopt", champion, None, why)
+        if lost is None:
+            why = f"marks that were moved in MLflow are put back: {'; '.join(found.misplaced().values())}"
+            return _entry(ELSEWHERE, "keep", champion, champion, why)
+    if lost:
+        return _entry(ELSEWHERE, "gone", lost, None, f"version {lost}, the champion, is gone from MLflow")
+    return None
 
 
-def _at_alias(model: str) -> str | None:
-    registered = MlflowClient().search_registered_models(f"name = '{model}'")
-    return str(alias) if registered and (alias := registered[0].aliases.get(CHAMPION)) else None
+def _entry(who: str, action: str, before: str | None, version: str | None, why: str) -> dict[str, str | None]:
+    return {
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "who": _short(who, 500),  # of 6,000 characters that MLflow takes in all
+        "action": action,
+        "from": before,
+        "to": version,
+        "why": _short(why, 3000),
+        "source": None,
+        "evidence": None,
+    }
 
 
 def _short(text: str, most: int) -> str:

@@ -1,7 +1,7 @@
 """Stage `publish`: logs the exports in MLflow, writes their model cards, and gives the small model the alias `edge`."""
 
 from pipeline.core import candidates, environment, paths
-from pipeline.core.files import fresh_folder, read_json, replacing, write_json
+from pipeline.core.files import read_json, replacing, write_json
 from pipeline.registry import exports, versions
 from pipeline.reporting import model_card
 from pipeline.tracking import logged_models, runs, store
@@ -11,8 +11,8 @@ def main() -> None:
     params = environment.check()
     store.connect(params)
     rows = read_json(paths.EXPORTED)
-    fresh_folder(paths.EXPORT_CARDS)
-    for name in dict.fromkeys(row["candidate"] for row in rows):
+    names = dict.fromkeys(row["candidate"] for row in rows)
+    for name in names:
         run = runs.of(name)
         with versions.alone():
             for row in rows:
@@ -27,3 +27,5 @@ def main() -> None:
     else:
         print(f"{outcome['model']} version {outcome['version']}, @{versions.EDGE}: {outcome['description']}")
     write_json(paths.EDGE, outcome)
+    for stale in {*paths.EXPORT_CARDS.iterdir()} - {paths.EXPORT_CARDS / f"{name}.md" for name in names}:
+        stale.unlink()

@@ -21,7 +21,7 @@ def lines(subject: str) -> list[str]:
 
 
 def test_a_version_that_was_decided_on_again_elsewhere_has_that_decision_in_the_history():
-    seen = promotion.history(MODEL)
+    seen = promotion.settle(MODEL).entries
     decision = {"promote": False, "reason": "worse", "checks": [], "evidence": {"images": 5}}
     path = artifact("promotion.json")
     with kept(path):

@@ -75,7 +75,7 @@ def test_the_champion_gives_the_same_probabilities(small, colleague):
     expected = np.load(small.folder / paths.ENSEMBLE / "test.npy")
     for address in (f"models:/{MODEL}@champion", f"models:/{MODEL}/Production"):
         assert mlflow.pyfunc.load_model(address).predict(images) == pytest.approx(expected, abs=1e-6)
-    (entry,) = promotion.history(MODEL)
+    (entry,) = promotion.settle(MODEL).entries
     assert (entry["action"], entry["to"]) == ("restore", "1")
 
 

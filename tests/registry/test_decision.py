@@ -98,7 +98,7 @@ def test_another_decision_than_the_one_that_was_recorded_stops_the_stage(record_
 
 
 def test_a_champion_whose_decision_was_cut_off_and_that_a_person_then_promoted_says_so():
-    seen = promotion.history(MODEL)
+    seen = promotion.settle(MODEL).entries
     with kept("registry.json", "reports/model_card.md"):
         decide_otherwise(artifact(versions.DECISION), {"promote": False, "reason": "worse", "checks": []})
         journal.append(MODEL, seen, seen[-1] | {"why": "a test", "evidence": None})
@@ -114,11 +114,11 @@ def test_a_champion_whose_decision_was_cut_off_and_that_a_person_then_promoted_s
 
 def test_a_champion_that_wins_again_stays_as_it_was_registered(small):
     before, files = promotion.champion(MODEL), [Path(path) for path in ("registry.json", "reports/model_card.md")]
-    contents, seen = [path.read_bytes() for path in files], promotion.history(MODEL)
+    contents, seen = [path.read_bytes() for path in files], promotion.settle(MODEL).entries
     small.git("commit", "--quiet", "--allow-empty", "-m", "Another commit")
     with kept(*map(str, files)):
         promote.main()
         assert [path.read_bytes() for path in files] == contents
     after = promotion.champion(MODEL)
     assert (after.tags, after.description) == (before.tags, before.description)
-    assert promotion.history(MODEL) == seen
+    assert promotion.settle(MODEL).entries == seen

@@ -166,15 +166,15 @@ def champion(candidates) -> str:
     """custom_cnn, registered and promoted as stage `promote` does."""
     address = logged_models.model_uri(candidates["custom_cnn"])
     version = versions.register(MODEL, address, "the best", {"candidate": "custom_cnn", versions.GATE: "better"})
-    promotion.enter(MODEL, "promote", version, "better", promotion.history(MODEL))
+    promotion.enter(MODEL, "promote", version, "better", promotion.settle(MODEL))
     return version
 
 
 def test_the_edge_model_is_a_version_with_an_alias_and_champion_and_history_stay(candidates, champion):
-    before = promotion.history(MODEL)
+    before = promotion.settle(MODEL).entries
     for _ in range(2):  # again adds no version
         made = name_edge(True)
-    assert promotion.history(MODEL) == before
+    assert promotion.settle(MODEL).entries == before
     assert marks() == ({"1": "Production", "2": "None"}, {"champion": champion, "edge": made["version"]})
     version = versions.resolve(MODEL, "@edge")
     assert version.run_id == candidates["mobilenetv2"].info.run_id
@@ -187,9 +187,9 @@ def test_the_edge_model_is_a_version_with_an_alias_and_champion_and_history_stay
 @pytest.mark.usefixtures("candidates")
 def test_promotions_leave_the_edge_alias_where_it_is(champion):
     name_edge(True)
-    promotion.enter(MODEL, "promote", "2", "by hand", promotion.history(MODEL))
+    promotion.enter(MODEL, "promote", "2", "by hand", promotion.settle(MODEL))
     assert marks()[1] == {"champion": "2", "edge": "2"}
-    promotion.enter(MODEL, "refuse", "1", "a tie", promotion.history(MODEL))
+    promotion.enter(MODEL, "refuse", "1", "a tie", promotion.settle(MODEL))
     promotion.rollback(MODEL, champion, "worse in use")
     assert marks() == ({"1": "Production", "2": "Archived"}, {"champion": "1", "edge": "2"})
 

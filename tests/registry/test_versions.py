@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("store")
 
 
 @pytest.fixture
-def three() -> list[str]:
+def three(store) -> list[str]:
     """Three registered versions, none of them champion. What is in them does not matter here."""
     client = MlflowClient()
     client.create_registered_model(MODEL)
@@ -31,7 +31,7 @@ def three() -> list[str]:
 
 
 def promote(version: str) -> str | None:
-    return promotion.enter(MODEL, "promote", version, "a test", promotion.history(MODEL))
+    return promotion.enter(MODEL, "promote", version, "a test", promotion.settle(MODEL))
 
 
 def state() -> tuple[dict[str, str], dict[str, str]]:
@@ -67,7 +67,7 @@ def test_promotion_and_rollback_move_alias_and_stage_together(three):
     assert promotion.rollback(MODEL, None, "worse still") == "1"
     assert promotion.rollback(MODEL, "3", "it was not that bad") == "3"
     assert state()[1] == {"champion": "3"}
-    told = [(entry["action"], entry["from"], entry["to"]) for entry in promotion.history(MODEL)]
+    told = [(entry["action"], entry["from"], entry["to"]) for entry in promotion.settle(MODEL).entries]
     assert told == [
         ("promote", None, "1"),
         ("promote", "1", "2"),
@@ -76,7 +76,7 @@ def test_promotion_and_rollback_move_alias_and_stage_together(three):
         ("rollback", "2", "1"),
         ("rollback", "1", "3"),
     ]
-    assert all(entry["who"] and entry["why"] and entry["time"] for entry in promotion.history(MODEL))
+    assert all(entry["who"] and entry["why"] and entry["time"] for entry in promotion.settle(MODEL).entries)
 
 
 def test_a_version_that_reigned_twice_is_rolled_back_to_twice(three):
@@ -88,26 +88,26 @@ def test_a_version_that_reigned_twice_is_rolled_back_to_twice(three):
 
 
 def test_a_long_reason_in_any_script_is_cut(three):
-    promotion.enter(MODEL, "promote", "1", "\N{SQUARED CJK UNIFIED IDEOGRAPH-7981}" * 5000, [])
-    (entry,) = promotion.history(MODEL)
+    promotion.enter(MODEL, "promote", "1", "\N{SQUARED CJK UNIFIED IDEOGRAPH-7981}" * 5000, promotion.settle(MODEL))
+    (entry,) = promotion.settle(MODEL).entries
     assert 100 < len(entry["why"]) < 1000
 
 
 def test_doing_it_again_changes_nothing_and_is_not_told_twice(three):
     promote("1")
-    promotion.enter(MODEL, "refuse", "2", "a tie", promotion.history(MODEL))
-    before = promotion.history(MODEL)
+    promotion.enter(MODEL, "refuse", "2", "a tie", promotion.settle(MODEL))
+    before = promotion.settle(MODEL).entries
     assert promote("1") == "1"
-    promotion.enter(MODEL, "refuse", "2", "a tie", promotion.history(MODEL))
+    promotion.enter(MODEL, "refuse", "2", "a tie", promotion.settle(MODEL))
     promotion.rollback(MODEL, "1", "to the present one")
-    assert promotion.history(MODEL) == before
+    assert promotion.settle(MODEL).entries == before
 
 
 def test_a_refused_version_is_challenger_until_something_else_happens(three):
     promote("1")
-    promotion.enter(MODEL, "refuse", "2", "a tie", promotion.history(MODEL))
+    promotion.enter(MODEL, "refuse", "2", "a tie", promotion.settle(MODEL))
     assert state() == ({"1": "Production", "2": "Staging", "3": "None"}, {"champion": "1", "challenger": "2"})
-    promotion.enter(MODEL, "refuse", "3", "a tie", promotion.history(MODEL))
+    promotion.enter(MODEL, "refuse", "3", "a tie", promotion.settle(MODEL))
     assert state() == ({"1": "Production", "2": "Archived", "3": "Staging"}, {"champion": "1", "challenger": "3"})
     promote("3")
     assert state() == ({"1": "Archived", "2": "Archived", "3": "Production"}, {"champion": "3"})
@@ -125,12 +125,12 @@ def test_what_cannot_be_is_a_users_error_and_leaves_no_trace(act, told, three):
     promote("1")
     with pytest.raises(UserError, match=told):
         act()
-    assert len(promotion.history(MODEL)) == 1
+    assert len(promotion.settle(MODEL).entries) == 1
     assert state()[1] == {"champion": "1"}
 
 
 def test_who_decided_by_an_older_history_is_told(three):
-    seen = promotion.history(MODEL)
+    seen = promotion.settle(MODEL)
     promote("1")
     with pytest.raises(UserError, match=r"changed cifar10-classifier meanwhile \(promote of version 1\)"):
         promotion.enter(MODEL, "promote", "2", "too late", seen)
@@ -172,7 +172,7 @@ def test_a_first_entry_that_was_written_otherwise_is_found(three, monkeypatch):
 @pytest.mark.fault("three processes that promote at once")
 def test_of_several_who_promote_at_once_one_wins_and_the_others_are_told(three):
     code = CONNECT + (
-        f"seen = promotion.history({MODEL!r})\nprint('ready', flush=True), input()\n"
+        f"seen = promotion.settle({MODEL!r})\nprint('ready', flush=True), input()\n"
         "errors.run(lambda: promotion.enter({model!r}, 'promote', '{version}', 'a race', seen))"
     )
     racers = [
@@ -195,7 +195,7 @@ def test_of_several_who_promote_at_once_one_wins_and_the_others_are_told(three):
     won = [version for version, racer in zip(three, racers, strict=True) if racer.returncode == 0]
     assert len(won) == 1
     assert sum("meanwhile" in message for message in told) == 2
-    assert [entry["to"] for entry in promotion.history(MODEL)] == won
+    assert [entry["to"] for entry in promotion.settle(MODEL).entries] == won
     stages, aliases = state()
     assert aliases == {"champion": won[0]}
     assert [version for version, stage in stages.items() if stage == "Production"] == won
@@ -214,17 +214,17 @@ def test_what_a_crash_left_undone_is_done_by_the_next_who_looks(step, three):
         "def then_die(*arguments):\n    append(*arguments)\n"
         f"    MlflowClient.{step} = lambda *arguments, **more: os.kill(os.getpid(), signal.SIGKILL)\n"
         "journal.append = then_die\n"
-        f"promotion.enter({MODEL!r}, 'promote', '2', 'a crash', promotion.history({MODEL!r}))"
+        f"promotion.enter({MODEL!r}, 'promote', '2', 'a crash', promotion.settle({MODEL!r}))"
     )
     result = subprocess.run(script(code), env=ENVIRONMENT, capture_output=True)
     assert result.returncode == -signal.SIGKILL
     assert [entry["to"] for entry in journal.read(MODEL)] == ["1", "2"]
-    promotion.history(MODEL)
+    promotion.settle(MODEL)
     assert state() == ({"1": "Archived", "2": "Production", "3": "None"}, {"champion": "2"})
 
 
 @pytest.mark.fault("three processes that begin a history at once")
 def test_the_first_journal_is_one_also_if_several_begin_it(three):
-    code = CONNECT + f"from pipeline.registry import journal\nprint(journal._run({MODEL!r}))"
+    code = CONNECT + f"from pipeline.registry import journal\nprint(journal.begin({MODEL!r}))"
     begun = [subprocess.Popen(script(code), stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) for _ in range(3)]
     assert len({process.communicate()[0] for process in begun}) == 1

@@ -165,7 +165,7 @@ def test_a_registered_model_is_had_by_version_alias_and_stage(saved, images, che
     run = MlflowClient().create_run(mlflow.get_experiment_by_name("cifar10").experiment_id)
     address = logged_models.log(run, tmp_path / "model.keras", images[0][:2]).model_uri
     version = versions.register(registered, address, "a description", {})
-    promotion.enter(registered, "promote", version, "a test", promotion.history(registered))
+    promotion.enter(registered, "promote", version, "a test", promotion.settle(registered))
     expected = model.predict(images[0][:5], verbose=0)
     for named in ("1", "@champion", "Production"):
         name, loaded = load.load(named)

@@ -77,7 +77,7 @@ REQUESTS = (
     "runs.get('0' * 32)",
     "runs.tagged({'a': 'b'})",
     "store.artifact('0' * 32, 'a.txt', pathlib.Path())",
-    "promotion.history('cifar10-classifier')",
+    "promotion.settle('cifar10-classifier')",
     "versions.resolve('cifar10-classifier', '@champion')",
 )
 FAILING = """
