@@ -16,7 +16,7 @@ from playwright.sync_api import Browser
 
 import pipeline  # noqa: F401  sets what TensorFlow reads at its first import
 from pipeline import core
-from pipeline.core import connection, files, params, paths
+from pipeline.core import connection, environment, files, params, paths
 from pipeline.data import cifar10, manifest, sources
 from pipeline.data import weights as pretrained
 from pipeline.stages import weights
@@ -117,8 +117,8 @@ def repository(folder: Path) -> None:
 @pytest.fixture(scope="session")
 def database(tmp_path_factory) -> Path:
     """The database of a store in which nothing is, which MLflow takes a second to make."""
-    path = tmp_path_factory.mktemp("database") / tracking.DATABASE
-    mlflow.MlflowClient(f"{tracking.SQLITE}{path}").search_experiments()
+    path = tmp_path_factory.mktemp("database") / environment.DATABASE
+    mlflow.MlflowClient(f"{environment.SQLITE}{path}").search_experiments()
     return path
 
 

@@ -35,14 +35,17 @@ def _reason(context: click.Context, parameter: click.Parameter, text: str) -> st
 why = click.option("--why", required=True, metavar="TEXT", callback=_reason, help="The reason, kept in the history.")
 
 
-def connected() -> "Params":
-    """The checked params, once MLflow knows its store. What is wrong with either is said before MLflow is imported."""
+def connected(write: bool = True) -> "Params":
+    """The checked params, once MLflow knows its store. What is wrong with either is said before MLflow is imported.
+
+    `write`: whether the command changes something, there or here. One that only reads needs no right to write.
+    """
     from pipeline.core import environment
 
-    params = environment.check()
+    params = environment.check(write=write)
     from pipeline.tracking import store
 
-    store.connect(params)
+    store.connect(params, write)
     return params
 
 

@@ -15,7 +15,7 @@ def command(as_json: bool) -> None:
     """
     from tabulate import tabulate
 
-    model = connected().registry.model
+    model = connected(write=False).registry.model
     from pipeline.core.errors import note, printable
     from pipeline.registry import promotion
     from pipeline.registry.standing import Standing

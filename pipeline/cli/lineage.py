@@ -29,7 +29,7 @@ def command(subject: str, verbose: bool, as_json: bool) -> None:
       pipeline lineage train@custom_cnn
       pipeline lineage downloads/model.keras --json
     """
-    params = connected()
+    params = connected(write=False)
     from pipeline.lineage import verify
 
     lines = (line for line in verify.trace(subject, params.registry.model) if verbose or not line.detail)

@@ -21,7 +21,7 @@ def command(as_json: bool) -> None:
     from pipeline.core.environment import OFFLINE
     from pipeline.data import offline
 
-    lines, ready = offline.look(environment.check())
+    lines, ready = offline.look(environment.check(write=False))
     verdict = f"{OFFLINE}=1 dvc repro would {'run' if ready else 'stop: something is missing'}"
     needs = dict(line.split(": ", 1) for line in lines)
     show(as_json, {"ready": ready, "needs": needs}, [*lines, verdict])

@@ -26,7 +26,7 @@ def command(address: str, host: str, port: int) -> None:
 
     host = host.strip("[]")
     bound = server.listen(host, port)
-    params = connected()
+    params = connected(write=False)
     from pipeline.registry import versions
 
     version = versions.resolve(params.registry.model, address)

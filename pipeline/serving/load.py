@@ -40,11 +40,11 @@ def load(address: str) -> tuple[str, Model]:
     path = Path(address)
     if path.suffix:
         return address, FILES[path.suffix](path)
-    params = environment.check()
+    params = environment.check(write=False)
     from pipeline.registry import versions  # MLflow takes seconds: files do without, and so does what is wrong
     from pipeline.tracking import store
 
-    store.connect(params)
+    store.connect(params, write=False)
     version = versions.resolve(params.registry.model, address)
     return f"{version.name} version {version.version}", registered(version).predict_on_batch
 

@@ -14,11 +14,10 @@ from mlflow.exceptions import MlflowException
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.core import connection, errors, files, paths
-from pipeline.core.environment import TRACKING
+from pipeline.core import connection, environment, errors, files
 from pipeline.core.schema import Params
+from pipeline.tracking import abilities
 
-SQLITE, DATABASE, ARTIFACTS = "sqlite:///", "mlflow.db", "artifacts"
 # A run is made or resumed by what the files say, and complete when a call returns, whatever the surroundings want.
 IGNORED = (
     "MLFLOW_RUN_ID",
@@ -49,44 +48,59 @@ def reason(error: Exception) -> str:
 errors.MENDABLE |= dict.fromkeys(FAILURES, failed)
 
 
-def connect(params: Params) -> str:
+def connect(params: Params, write: bool = True) -> str:
     """Point MLflow at the store, and return the id of the experiment, which is made at the first use.
 
-    Raises UserError if the driver of its database is missing, if it has been moved, or the experiment deleted.
+    `write`: or else nothing is made, and the id is empty if there is none. Raises UserError if the driver of a database
+    is missing, if the store has been moved, is not there to be read, has had its experiment deleted, or cannot do what
+    is needed.
     """
     for name in IGNORED:
         os.environ.pop(name, None)
-    if registry := os.environ.get("MLFLOW_REGISTRY_URI"):
-        print(f"MLFLOW_REGISTRY_URI: versions are in {errors.one_line(registry)}", file=sys.stderr)
-    mlflow.set_tracking_uri(os.environ.get(TRACKING) or f"{SQLITE}{paths.shared(paths.STORE).resolve()}/{DATABASE}")
+    if registry := environment.registry_uri():
+        print(f"{environment.REGISTRY}: versions are in {errors.one_line(registry)}", file=sys.stderr)
+    mlflow.set_tracking_uri(environment.tracking_uri())
+    mlflow.set_registry_uri(registry)
     mlflow.set_system_metrics_sampling_interval(params.tracking.system_metrics_interval)
-    name, database = params.tracking.experiment, mlflow.get_tracking_uri().partition("?")[0].partition(SQLITE)[2]
-    if not database:
-        try:
-            _require_undeleted(name)
-            return str(mlflow.set_experiment(name).experiment_id)
-        except ImportError as error:  # of the driver
-            raise errors.UserError(failed(error)) from None
-    folder = Path(database).resolve().parent
-    artifacts = (folder / ARTIFACTS).as_uri()
-    with files.alone(folder / ".lock"):  # two processes that make a new store at once would clash
-        if _require_undeleted(name) is None:
-            mlflow.create_experiment(name, artifact_location=artifacts)
-        experiment = mlflow.set_experiment(name)
-    place = experiment.artifact_location
-    if place.startswith("file:") and place.endswith(f"/{ARTIFACTS}") and place != artifacts:
-        raise errors.UserError(
-            f"{folder} was {place.removeprefix('file://').removesuffix(f'/{ARTIFACTS}')} when it was made: "
-            f"`pipeline relocate {shlex.quote(str(folder))}` mends a store that was moved"
-        )
-    return str(experiment.experiment_id)
+    try:
+        abilities.check_tables()
+        experiment = _experiment(params.tracking.experiment, write)
+    except ImportError as error:  # of the driver
+        raise errors.UserError(failed(error)) from None
+    if write and environment.is_remote():
+        abilities.require(experiment, params.tracking.timeout)
+    return str(experiment.experiment_id) if experiment else ""
+
+
+def _experiment(name: str, write: bool) -> Experiment | None:
+    database = environment.store_file(environment.tracking_uri())
+    if database is None:
+        if not write:
+            return mlflow.get_experiment_by_name(name)
+        _require_undeleted(name)
+        return mlflow.set_experiment(name)
+    artifacts = (database.parent / environment.ARTIFACTS).as_uri()
+    if write:
+        with files.alone(database.parent / ".lock"):  # two processes that make a new store at once would clash
+            if _require_undeleted(name) is None:
+                mlflow.create_experiment(name, artifact_location=artifacts)
+            mlflow.set_experiment(name)
+    elif not database.is_file():
+        raise errors.UserError(f"{database} does not exist: `dvc repro` makes it, `pipeline restore` fills a lost one")
+    experiment = mlflow.get_experiment_by_name(name)
+    place = experiment.artifact_location if experiment else ""
+    if place.startswith("file:") and place.endswith(f"/{environment.ARTIFACTS}") and place != artifacts:
+        was, now = place.removeprefix("file://").removesuffix(f"/{environment.ARTIFACTS}"), str(database.parent)
+        remedy = f"`pipeline relocate {shlex.quote(now)}` mends a store that was moved"
+        raise errors.UserError(f"{now} was {was} when it was made: {remedy}")
+    return experiment
 
 
 def _require_undeleted(name: str) -> Experiment | None:
     """Return the experiment, if there is one. Raises UserError if it was deleted."""
     found = mlflow.get_experiment_by_name(name)
     if found and found.lifecycle_stage == LifecycleStage.DELETED:
-        store = f"{TRACKING}={shlex.quote(mlflow.get_tracking_uri())}"
+        store = f"{environment.TRACKING}={shlex.quote(mlflow.get_tracking_uri())}"
         restored = f"`{store} mlflow experiments restore --experiment-id {found.experiment_id}` brings it back"
         raise errors.UserError(
             f"the MLflow experiment {name} was deleted: {restored}, or name another one in params.yaml"
