@@ -7,19 +7,20 @@ and nothing is started. PORT is 5000 by default.
 import os
 import sys
 
-import mlflow
-
 from pipeline.core import environment, errors
-from pipeline.tracking import store
 
 
 def main() -> None:
-    params = environment.check()
-    experiment = store.connect(params)
+    params = environment.check(write=False)
+    import mlflow  # which wants a home, as `errors.run` gives one
+
+    from pipeline.tracking import store
+
+    experiment = store.connect(params, write=False)
     uri, port = mlflow.get_tracking_uri(), os.environ.get("PORT") or "5000"
     remote = uri.startswith(("http://", "https://"))
     base = uri.rstrip("/") if remote else f"http://127.0.0.1:{port}"
-    print(f"runs:  {base}/#/experiments/{experiment}/runs")
+    print(f"runs:  {base}/#/experiments/{experiment and f'{experiment}/runs'}")
     print(f"model: {base}/#/models/{params.registry.model}")
     if not remote:
         os.dup2(sys.stderr.fileno(), 2)  # the server's lines go to the terminal, as if nothing had stood before it

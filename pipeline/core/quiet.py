@@ -38,6 +38,7 @@ def silence() -> None:
     if (level := os.environ[LEVEL]).upper() not in logging.getLevelNamesMapping():
         raise ValueError(f"{LEVEL}: {level} is none of {', '.join(logging.getLevelNamesMapping())}")
     logging.getLogger("alembic").setLevel(logging.WARNING)  # at INFO, it names each step in making MLflow's database
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # which MLflow imports, of a home that it cannot write to
     grep = shutil.which("grep")
     if grep is None or sys.__stderr__ is None or sys.stderr is not sys.__stderr__:  # by pytest, or by this
         return

@@ -1,10 +1,13 @@
 """Files compared with dvc.lock, by DVC."""
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dvc.exceptions import DvcException
+from dvc.lock import LockNoop
 
 from pipeline.lineage import Broken, Line
 from pipeline.tracking.provenance import LOCK, repository
@@ -19,7 +22,9 @@ def verify(stages: list[str], depth: int) -> Iterator[Line]:
     stages that depend on it have it as a changed dependency, too. Raises UserError if DVC wants a repository.
     """
     try:
-        with repository() as repo:
+        with repository() as repo, tempfile.TemporaryDirectory() as folder:
+            if not os.access(repo.tmp_dir, os.W_OK):  # who may not write there does without DVC's locks, files in it
+                repo.lock, repo.tmp_dir = LockNoop(), folder
             status = repo.status(targets=stages, with_deps=True)
             names = {stage.addressing: stage for name in stages for stage in repo.stage.collect(name, with_deps=True)}
     except DvcException as error:

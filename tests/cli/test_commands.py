@@ -87,12 +87,23 @@ def test_outside_the_repository_it_is_one_line(arguments, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
 
 
+@pytest.mark.usefixtures("store")
 def test_a_history_in_which_nothing_is_says_so(tmp_path):
-    for name in ("params.yaml", "dvc.yaml"):
-        (tmp_path / name).write_text((ROOT / name).read_text())
     told = pipeline("history", cwd=tmp_path)
     assert (told.returncode, told.stdout) == (0, "nothing was promoted yet: `dvc repro` does\n"), told.stderr
     assert json.loads(pipeline("history", "--json", cwd=tmp_path).stdout) == []
+
+
+@pytest.mark.parametrize("arguments", [["history"], ["lineage", "@champion"], ["predict", "x.png"]], ids=" ".join)
+def test_reading_makes_no_store(arguments, tmp_path):
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    Image.new("RGB", (32, 32)).save(tmp_path / "x.png")
+    before = sorted(tmp_path.iterdir())
+    told = pipeline(*arguments, cwd=tmp_path)
+    assert (told.returncode, told.stdout, told.stderr.count("\n")) == (1, "", 1), told.stderr
+    assert f"error: {tmp_path}/mlruns/mlflow.db does not exist: `dvc repro` makes it" in told.stderr
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_tracking_server_that_does_not_answer_is_one_line(tmp_path):

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import mlflow
 import pytest
-import requests
 
 from pipeline.core import environment
 from pipeline.core.environment import REGISTRY, TRACKING
 from pipeline.core.errors import UserError
 from pipeline.tracking import store
 from tests.conftest import ROOT
+from tests.test_docs import free_ports
+from tools.screenshot import answered
 
 CHAPTER = "surroundings"
 SECONDS = 30  # of a machine that does other work: what MLflow itself tries takes minutes
@@ -122,28 +123,22 @@ def server(tmp_path_factory) -> Iterator[str]:
     """A real tracking server, whose artifacts' place cannot be written: it lies below a file."""
     folder = tmp_path_factory.mktemp("server")
     (folder / "file").touch()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     database = [
         "--backend-store-uri",
         f"sqlite:///{folder}/mlflow.db",
         "--artifacts-destination",
         f"{folder}/file/artifacts",
     ]
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port), *database]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", port, *database]
     variables = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     for variable in (TRACKING, REGISTRY):
         variables.pop(variable, None)
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, env=variables, stdout=log, stderr=log)
     try:
-        url, began = f"http://127.0.0.1:{port}", time.monotonic()
-        while True:
-            with contextlib.suppress(requests.RequestException):
-                requests.get(f"{url}/health", timeout=5).raise_for_status()
-                break
-            assert process.poll() is None and time.monotonic() - began < 300, (folder / "log").read_text()
-            time.sleep(0.2)
+        url = f"http://127.0.0.1:{port}"
+        answered(f"{url}/health", process)
         yield url
     finally:
         process.terminate()
