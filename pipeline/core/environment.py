@@ -25,6 +25,7 @@ SQLITE, DATABASE, ARTIFACTS = "sqlite:///", "mlflow.db", "artifacts"
 SERVERS, DATABASES = ("http", "https"), {"postgresql": 5432, "mysql": 3306, "mssql": 1433}  # and their ports
 STORES = (*SERVERS, "sqlite", *DATABASES, "databricks")  # schemes that MLflow opens
 UNUSABLE = "?#%'"  # characters of a path that an address of an SQLite store cannot have
+CERTIFICATES = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_CLIENT_CERT_PATH")
 OLDEST = 3  # of a server: the first MLflow with logged models
 REVISION = re.compile(r"^(down_)?revision = ['\"](\w+)", re.MULTILINE)  # of tables, in MLflow's steps between them
 # MLflow ends the making of a store by making an experiment.
@@ -43,9 +44,11 @@ def check(store: bool = True, write: bool = True) -> Params:
     offline = os.environ.get(OFFLINE, "")
     if offline not in ("", "0", "1"):
         raise UserError(f"{OFFLINE}: {offline} says neither yes nor no: give 1, or unset it")
-    for variable in connection.BUNDLES:
-        if (named := os.environ.get(variable)) and not Path(named).exists():
-            raise UserError(f"{variable}: {named} does not exist: name a file with certificates (PEM), or unset it")
+    for variable in (*connection.BUNDLES, *CERTIFICATES):
+        if named := os.environ.get(variable):
+            os.environ[variable] = str(place := paths.shared(named))  # for the libraries that read it
+            if not place.exists():
+                raise UserError(f"{variable}: {named} does not exist: name a file with certificates (PEM), or unset it")
     if store:
         check_store(checked.tracking.timeout, write)
     if write:
@@ -139,7 +142,7 @@ def _absolute(address: str) -> str:
     scheme, _, place = name.partition(":///")
     if scheme.partition("+")[0] != "sqlite" or not place or place.startswith((":memory:", "file:", "/")):
         return address
-    whole = str(paths.shared(Path(place)).resolve())
+    whole = str(paths.shared(place).resolve())
     if wrong := sorted({*UNUSABLE} & {*whole}):
         raise UserError(f"{whole}: MLflow cannot keep a store where a name has {' '.join(wrong)}: rename the folder")
     return f"{scheme}:///{whole}{mark}{query}"
@@ -151,7 +154,7 @@ def _check_server(variable: str, address: str, timeout: float) -> None:
 
     base, who = address.rstrip("/"), f"the {ROLES[variable]} {address}"
     verify = os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() not in ("true", "1")  # as MLflow reads these
-    trusted, own = (os.environ.get(f"MLFLOW_TRACKING_{whose}_CERT_PATH") for whose in ("SERVER", "CLIENT"))
+    trusted, own = map(os.environ.get, CERTIFICATES)
     try:
         with requests.Session() as session:
             session.verify, session.cert = trusted or verify, own
@@ -191,8 +194,8 @@ def _check_file(database: Path, write: bool) -> None:
 def check_tables(database: Path) -> None:
     """Raise UserError if the tables in a database's file are those of another MLflow; Older if they can be migrated."""
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as connection:
-            revision = connection.execute(TABLES).fetchone()
+        with contextlib.closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as opened:
+            revision = opened.execute(TABLES).fetchone()
     except sqlite3.Error:  # it has no such tables yet, or is no database, of which MLflow says more
         return
     remedy = "`pipeline mend --migrate` makes it one of that, and keeps a copy"

@@ -1,5 +1,6 @@
 """Each file and folder of the graph, named once, relative to the repository's root (where every stage runs)."""
 
+import os
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
@@ -59,12 +60,14 @@ LOCK_KEPT = CHECKPOINTS / "dvc.lock"  # as it was when the last stage began
 STORE = Path("mlruns")  # MLflow's, unless a server is named: mlflow.db and artifacts
 
 
-def shared(path: Path) -> Path:
-    """Where something lies that neither git nor DVC brings along, as the store, absolute.
+def shared(place: Path | str) -> Path:
+    """Return a place outside of git and DVC as the user means it, absolute: ~ is the home folder.
 
-    `dvc exp run --queue` and `--temp` run in a folder below .dvc/tmp/exps; there it is the repository's own.
+    A relative one lies in the repository. So it does for what runs in a folder below .dvc/tmp/exps, which `dvc exp run
+    --queue` or `--temp` makes, and deletes with all that is in it.
     """
+    meant = os.path.expanduser(place)  # noqa: PTH111  Path's fails where a user has no home
     for parent in Path.cwd().parents:
         if parent.parts[-3:] == (".dvc", "tmp", "exps"):
-            return parent.parents[2] / path
-    return Path.cwd() / path
+            return parent.parents[2] / meant
+    return Path.cwd() / meant

@@ -29,16 +29,11 @@ LARGEST = 10_000 * RECORD + 1  # bytes of a binary batch: of a longer one the ch
 def find_usual() -> list[Path]:
     """Return what has the data set in `data`, in Keras' folder of data sets and in ~/data, but for Parquet files."""
     keras = [f"{home}/datasets" for home in (core.KERAS_HOME, "~/.keras") if home]
-    found = [each for place in ("data", *keras, "~/data") for each in find(absolute(place))]
+    found = [each for place in ("data", *keras, "~/data") for each in find(paths.shared(place))]
     own = {paths.RAW.resolve(), paths.DOWNLOADS.resolve()}  # perhaps incomplete
     # A Parquet file's name says nothing: it may be any table, and all of it would be read before that is known.
     others = [path for path, read in found if read is not _from_parquet]
     return [path for path in others if own.isdisjoint((path.resolve(), *path.resolve().parents))]
-
-
-def absolute(place: str) -> Path:
-    """Return a place as the user means it: ~ is the home folder; a relative one lies in the repository."""
-    return paths.shared(Path(os.path.expanduser(place)))  # noqa: PTH111  Path's fails where a user has no home
 
 
 def find(place: Path) -> list[tuple[Path, Reader]]:

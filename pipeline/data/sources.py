@@ -84,7 +84,7 @@ def attempts(sources: list[Source], http: Http) -> Iterator[tuple[str, Iterator[
     for source in sources:
         match source:
             case LocalSource():
-                place = local.absolute(source.path)
+                place = paths.shared(source.path)
                 found = local.find(place)
                 for path, read in found:
                     yield f"local {Path(source.path, path.relative_to(place))}", read(path)

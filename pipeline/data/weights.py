@@ -45,9 +45,10 @@ def find(name: str, params: Params) -> dict:
 def folder(params: Params) -> Path:
     """Return the folder where the user puts weights files. Raises UserError if CIFAR10_WEIGHTS names no folder."""
     named = os.environ.get(ENVIRONMENT)
-    if named and not Path(named).is_dir():
+    place = paths.shared(named or params.weights.folder)
+    if named and not place.is_dir():
         raise UserError(f"{ENVIRONMENT}: {named} is not a folder")
-    return Path(named) if named else paths.shared(Path(params.weights.folder))
+    return place
 
 
 def _obtain(name: str, place: Path, params: Params) -> tuple[Path, WeightsFile] | None:

@@ -9,6 +9,7 @@ back (`keep`).
 import contextlib
 import datetime
 import json
+import warnings
 from collections.abc import Iterator
 
 from mlflow import MlflowClient
@@ -20,6 +21,7 @@ from pipeline.registry import journal
 from pipeline.registry.standing import CHALLENGER, CHAMPION, PRODUCTION, STAGING, Standing
 
 ARCHIVED = "Archived"
+warnings.filterwarnings("ignore", message=".*[Mm]odel registry stages.*")  # kept in step with the alias, on purpose
 ELSEWHERE = "someone else"  # who; MLflow does not say
 
 

@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ EVIDENCE, GATE = "evidence", "gate"
 SCORES = ("validation_", "test_")  # begin of tags that are figures
 BY_HAND: dict[str, Any] = {"promote": True, "reason": "was promoted by hand", "checks": [], "evidence": {}}
 DESCRIPTION = "CIFAR-10: uint8 images (N, 32, 32, 3) to probabilities (N, 10)"
-warnings.filterwarnings("ignore", message=".*[Mm]odel registry stages.*")  # kept in step with the alias, on purpose
 
 
 def alone() -> FileLock:

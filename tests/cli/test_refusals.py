@@ -158,7 +158,7 @@ def place(tmp_path_factory, checked, database) -> Iterator[Place]:
         for number in (1, 2, 3):
             client.create_model_version(MODEL, f"/nowhere/{number}")
         for version in ("1", "2"):
-            promotion.enter(MODEL, "promote", version, "a test", promotion.history(MODEL))
+            promotion.enter(MODEL, "promote", version, "a test", promotion.settle(MODEL))
     (folder / "moved").mkdir()
     with sqlite3.connect(folder / "mlruns/mlflow.db") as source, sqlite3.connect(folder / "moved/mlflow.db") as copied:
         source.backup(copied)

@@ -155,7 +155,7 @@ def test_a_user_without_a_name_promotes(home, store):
     command = [*PROBE, sys.executable, "-m", "pipeline", "promote", "1", "--why", "a test"]
     ended = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
-    assert [entry["who"] for entry in promotion.history("cifar10-classifier")] == ["12345"]
+    assert [entry["who"] for entry in promotion.settle("cifar10-classifier").entries] == ["12345"]
 
 
 @needs_names
