@@ -30,7 +30,10 @@ def command(migrate: bool) -> None:
         click.echo(f"{paths.STORE}/mlflow.db was begun and never used, and is deleted")
     if migrate:
         addresses = (environment.tracking_uri(), environment.registry_uri())
-        for database in filter(None, map(environment.store_file, addresses)):
+        databases = [*filter(None, map(environment.store_file, addresses))]
+        if not databases:
+            raise errors.UserError(f"{addresses[0]} is no file: migrate it where it is, with `mlflow db upgrade`")
+        for database in databases:
             kept = database.is_file() and migration.migrate(database)
             click.echo(f"{database}: {f'migrated; the copy is {kept}' if kept else 'nothing to migrate'}")
     if mend.lock():

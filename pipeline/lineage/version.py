@@ -18,11 +18,11 @@ def verify(version: ModelVersion) -> Iterator[Line]:
     """Yield lines about a version: model, figures, decision and history. Raises Broken at the first that differs."""
     link = f"{version.name} version {version.version}"
     yield Line(0, f"{link}, {standing(version)}")
-    yield Line(1, f"candidate: {_of_run(version, run_of(version), link)}")
     found = Standing.of(version.name)
-    if wrong := [*found.misplaced().values()]:
-        remedy = "`pipeline restore` enters it in the history, or puts it back"
-        raise Broken(f"{version.name}, champion or challenger", f"{'; '.join(wrong)}: {remedy}")
+    if found.lost != str(version.version):  # or else its source is no more what was promoted, which says more
+        _require_marks(found)
+    yield Line(1, f"candidate: {_of_run(version, run_of(version), link)}")
+    _require_marks(found)
     if found.journal.deleted:
         raise Broken(f"{version.name}, history", "it was deleted in MLflow: `pipeline restore` brings it back")
     yield from _decision(version, link, found.entries)
@@ -30,6 +30,12 @@ def verify(version: ModelVersion) -> Iterator[Line]:
         raise Broken(f"{version.name}, history", f"entry {number} is not what it was when the next one was written")
     yield Line(1, f"history: {len(found.entries)} entries")
     yield from _registry(version, link, found.entries)
+
+
+def _require_marks(found: Standing) -> None:
+    if wrong := "; ".join(found.misplaced().values()):
+        remedy = "`pipeline restore` enters it in the history, or puts it back"
+        raise Broken(f"{found.model}, champion or challenger", f"{wrong}: {remedy}")
 
 
 def run_of(version: ModelVersion) -> Run:

@@ -105,6 +105,12 @@ def test_a_migration_that_is_asked_for_keeps_a_copy(older, checked):
     assert call(mend, "--migrate") == f"{STORE.resolve()}: nothing to migrate\n"
 
 
+def test_a_store_on_a_server_is_migrated_there(monkeypatch):
+    monkeypatch.setenv(TRACKING, "http://127.0.0.1:9")
+    with pytest.raises(UserError, match=r"9 is no file: migrate it where it is"):
+        call(mend, "--migrate")
+
+
 @pytest.mark.fault("a migration that fails", chapter=CHAPTER)
 def test_a_migration_that_fails_leaves_the_store_as_it_was(older, record_property):
     execute("DROP TABLE registered_models")
