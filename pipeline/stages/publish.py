@@ -1,7 +1,7 @@
 """Stage `publish`: logs the exports in MLflow, writes their model cards, and gives the small model the alias `edge`."""
 
 from pipeline.core import candidates, environment, paths
-from pipeline.core.files import read_json, replacing, write_json
+from pipeline.core.files import list_files, read_json, replacing, write_json
 from pipeline.registry import exports, versions
 from pipeline.reporting import model_card
 from pipeline.tracking import logged_models, runs, store
@@ -27,5 +27,6 @@ def main() -> None:
     else:
         print(f"{outcome['model']} version {outcome['version']}, @{versions.EDGE}: {outcome['description']}")
     write_json(paths.EDGE, outcome)
-    for stale in {*paths.EXPORT_CARDS.iterdir()} - {paths.EXPORT_CARDS / f"{name}.md" for name in names}:
-        stale.unlink()
+    for path in list_files(paths.EXPORT_CARDS):
+        if path.stem not in names:
+            path.unlink()

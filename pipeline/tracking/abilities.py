@@ -23,7 +23,7 @@ TRIED = ".writable"  # a file in the artifacts' place
 PATIENCE = 6  # times params.tracking.timeout: until it must be written
 
 
-def check_tables() -> None:
+def check_databases() -> None:
     """Raise UserError if the tables of a database on a server are those of another MLflow than the installed one.
 
     MLflow would bring older ones up to its own, unasked. Raises SQLAlchemyError at once if the server refuses, where

@@ -63,7 +63,7 @@ def connect(params: Params, write: bool = True) -> str:
     mlflow.set_registry_uri(registry)
     mlflow.set_system_metrics_sampling_interval(params.tracking.system_metrics_interval)
     try:
-        abilities.check_tables()
+        abilities.check_databases()
         experiment = _experiment(params.tracking.experiment, write)
     except ImportError as error:  # of the driver
         raise errors.UserError(failed(error)) from None

@@ -27,40 +27,38 @@ def repository(request, store, tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(folder)
     for variable in (environment.TRACKING, environment.REGISTRY, sources.ENVIRONMENT, weights.ENVIRONMENT):
         monkeypatch.delenv(variable, raising=False)
-    yield tmp_path
-    mlflow.set_registry_uri("")
+    return tmp_path
 
 
 @pytest.mark.fault("in an experiment's folder, as MLFLOW_TRACKING_URI", chapter=CHAPTER)
-@pytest.mark.parametrize(
-    ("given", "place"),
-    [
-        ("", "mlruns/mlflow.db"),
-        ("sqlite:///mlruns/mlflow.db", "mlruns/mlflow.db"),
-        ("sqlite:///other/./runs.db", "other/runs.db"),
-        ("sqlite:///../beside.db", "../beside.db"),
-        ("sqlite:///mlruns/mlflow.db?timeout=30", "mlruns/mlflow.db"),
-    ],
-)
-def test_runs_are_in_the_repositorys_store(given, place, repository, checked, monkeypatch):
+@pytest.mark.parametrize("given", ["", "sqlite:///mlruns/mlflow.db", "sqlite:///./mlruns/mlflow.db?timeout=30"])
+def test_runs_are_in_the_repositorys_store(given, repository, checked, monkeypatch):
     monkeypatch.setenv(environment.TRACKING, given)
     environment.check()
-    experiment = store.connect(checked)
-    run = MlflowClient().create_run(experiment).info
-    expected = (repository / place).resolve()
-    assert environment.store_file(mlflow.get_tracking_uri()) == expected
-    assert expected.is_file()
-    assert run.artifact_uri.startswith((expected.parent / "artifacts").as_uri())
+    run = MlflowClient().create_run(store.connect(checked)).info
+    database = repository / "mlruns" / "mlflow.db"
+    assert environment.store_file(mlflow.get_tracking_uri()) == database
+    assert run.artifact_uri.startswith((database.parent / "artifacts").as_uri())
     assert sorted(path.name for path in Path().iterdir()) == ["dvc.yaml", "params.yaml"]
 
 
-@pytest.mark.fault("in an experiment's folder, as MLFLOW_REGISTRY_URI", chapter=CHAPTER)
-def test_versions_are_in_the_repositorys_registry(repository, checked, monkeypatch):
-    monkeypatch.setenv(environment.REGISTRY, "sqlite:///registry.db")
-    environment.check()
-    store.connect(checked)
-    MlflowClient().create_registered_model("a model")
-    assert (repository / "registry.db").is_file()
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("sqlite:///other/runs.db", "sqlite:///{repository}/other/runs.db"),
+        ("sqlite:///../beside.db", "sqlite:///{repository.parent}/beside.db"),
+        ("sqlite:///~/runs.db", "sqlite:///{repository}/home/runs.db"),
+        ("sqlite:////srv/runs.db", "sqlite:////srv/runs.db"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+    ],
+)
+def test_an_address_means_the_same_for_store_and_registry(given, meant, repository, monkeypatch):
+    monkeypatch.setenv("HOME", str(repository / "home"))
+    monkeypatch.setenv(environment.TRACKING, given)
+    monkeypatch.setenv(environment.REGISTRY, given)
+    expected = meant.format(repository=repository)
+    assert (environment.tracking_uri(), environment.registry_uri()) == (expected, expected)
 
 
 @pytest.mark.fault("in an experiment's folder, a relative place of", chapter=CHAPTER)
@@ -88,7 +86,7 @@ def test_data_are_looked_for_in_the_repository(repository, checked, monkeypatch)
     (repository / "some").mkdir()
     (repository / "some" / "cifar-10-binary.tar.gz").write_bytes(b"nothing")
     monkeypatch.setenv(sources.ENVIRONMENT, "some")
-    ((name, _),) = sources.attempts(sources.named(), checked.http)
+    ((name, _),) = sources.attempts(sources.from_environment(), checked.http)
     assert name == "local some/cifar-10-binary.tar.gz"
     assert [path for path, _ in local.find(paths.shared("some"))] == [repository / "some" / "cifar-10-binary.tar.gz"]
 

@@ -111,6 +111,7 @@ def test_a_store_on_a_server_is_migrated_there(monkeypatch):
         call(mend, "--migrate")
 
 
+@pytest.mark.slow
 @pytest.mark.fault("a migration that fails", chapter=CHAPTER)
 def test_a_migration_that_fails_leaves_the_store_as_it_was(older, record_property):
     execute("DROP TABLE registered_models")

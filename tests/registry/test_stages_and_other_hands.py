@@ -103,6 +103,7 @@ def test_a_champion_whose_run_was_deleted_is_compared_with_while_mlflow_has_it_a
     assert promotion.champion(MODEL).version == champion.version
 
 
+@pytest.mark.slow
 @pytest.mark.fault("stages promote and publish, which fail", chapter=CHAPTER)
 def test_a_stage_that_fails_leaves_its_cards_as_they_were(small):
     cards = Path("reports/model_card.md").read_bytes(), folder_checksum(paths.EXPORT_CARDS)

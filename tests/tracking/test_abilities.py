@@ -145,6 +145,7 @@ def server(tmp_path_factory) -> Iterator[str]:
         process.wait(60)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("an artifact store that refuses what is written", chapter=CHAPTER)
 def test_artifacts_that_cannot_be_written_stop_the_stage_that_always_runs(server, place, checked, record_property):
     place.setenv(TRACKING, server)
@@ -155,6 +156,7 @@ def test_artifacts_that_cannot_be_written_stop_the_stage_that_always_runs(server
     record_property("seen", str(caught.value))
 
 
+@pytest.mark.slow
 @pytest.mark.fault("a registry server that has another store", chapter=CHAPTER)
 def test_a_registry_server_that_does_not_know_the_stores_models_is_named(server, place, checked, record_property):
     place.setenv(REGISTRY, server)
@@ -164,6 +166,7 @@ def test_a_registry_server_that_does_not_know_the_stores_models_is_named(server,
     record_property("seen", str(caught.value))
 
 
+@pytest.mark.slow
 def test_reading_from_a_server_makes_nothing_there(server, place, checked):
     place.setenv(TRACKING, server)
     named = checked.model_copy(update={"tracking": checked.tracking.model_copy(update={"experiment": "never made"})})
