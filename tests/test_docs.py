@@ -48,6 +48,9 @@ NOT_RUN = {
     "dvc dag": "`make readme` runs it",
     "dvc exp run -S profile=cnn94": "a training of 26 epochs",
     "dvc exp run -S profile=gpu": "wants a GPU",
+    "git config --global --add safe.directory FOLDER": "changes the user's settings",
+    "git fetch --unshallow": "asks a server",
+    'git init && git add --all && git commit -m "As downloaded"': "for a folder that is no clone",
     "pip install -e '.[gpu]'": "a GPU's libraries, some gigabytes",
     "pip install -e '.[jax-gpu]'": "the same",
 }

@@ -1,5 +1,7 @@
 """The MLflow model registry: versions, found and made. Who of them is champion is told in promotion.py."""
 
+import contextlib
+import io
 import json
 import tempfile
 from pathlib import Path
@@ -79,7 +81,10 @@ def register(model: str, model_uri: str, description: str, tags: dict[str, str])
     client = MlflowClient()
     if not client.search_registered_models(f"name = '{model}'"):
         client.create_registered_model(model, description=DESCRIPTION)
-    known = version_of(model, model_uri) or mlflow.register_model(model_uri, model)
+    known = version_of(model, model_uri)
+    if known is None:
+        with contextlib.redirect_stderr(io.StringIO()):  # MLflow prints there that it makes a version
+            known = mlflow.register_model(model_uri, model)
     client.update_model_version(model, known.version, description)
     for key, value in tags.items():
         client.set_model_version_tag(model, known.version, key, value)
