@@ -33,11 +33,13 @@ def test_a_change_of_a_skipped_model_reaches_nothing_else(workspace):
     ("where", "old", "new", "again"),
     [
         ("params.yaml", "learning_rate: 0.0003", "learning_rate: 0.0004", False),
-        ("params.yaml", "rounds: 20", "rounds: 10", False),
+        pytest.param("params.yaml", "rounds: 20", "rounds: 10", False, marks=pytest.mark.slow),
         ("params.yaml", "cut: block8_project_bn", "cut: block9_add", True),
-        ("params.yaml", "resolution: 48", "resolution: 64", True),
+        pytest.param("params.yaml", "resolution: 48", "resolution: 64", True, marks=pytest.mark.slow),
         ("pipeline/training/trunk.py", "BATCH = 250", "BATCH = 200", True),
-        ("data/weights/efficientnet_lite0/manifest.json", "official", "offical", True),
+        pytest.param(
+            "data/weights/efficientnet_lite0/manifest.json", "official", "offical", True, marks=pytest.mark.slow
+        ),
         ("data/train/labels.npy", None, None, True),
     ],
 )

@@ -180,7 +180,8 @@ def test_a_registry_of_its_own_is_named_in_a_line(monkeypatch, tmp_path, capsys,
     ("backend", "told"),
     [
         ("", {"backend": "torch", "floatx": "float64", "epsilon": 0.5, "image_data_format": "channels_first"}),
-        ("jax", {"floatx": "bfloat16", "epsilon": 1, "nnx_enabled": True}),  # which Keras refuses
+        # What Keras refuses:
+        pytest.param("jax", {"floatx": "bfloat16", "epsilon": 1, "nnx_enabled": True}, marks=pytest.mark.slow),
         pytest.param("jax", ["no", "settings"], marks=pytest.mark.slow),
     ],
     ids=["others", "refused values", "damaged"],

@@ -60,8 +60,8 @@ def test_nothing_of_tensorflow_and_mlflow_is_printed(tmp_path):
     ("last", "status", "told"),
     [
         ("os.write(2, b'F0000 00:00:1 no memory'); os.abort()", -6, "F0000 00:00:1 no memory\n"),
-        ("raise RuntimeError('a bug')", 1, "RuntimeError: a bug\n"),
-        ("raise errors.UserError('a mistake')", 1, "error: a mistake\n"),
+        pytest.param("raise RuntimeError('a bug')", 1, "RuntimeError: a bug\n", marks=pytest.mark.slow),
+        pytest.param("raise errors.UserError('a mistake')", 1, "error: a mistake\n", marks=pytest.mark.slow),
         ("os.write(2, b'E0000 00:00:1 out of memory\\nI0000 00:00:1 chatter\\n')", 0, "E0000 00:00:1 out of memory\n"),
     ],
 )

@@ -46,6 +46,7 @@ def test_the_rows_become_an_official_batch(column, structs, cells, write, raw):
     assert made == ("test_batch.bin", (raw / "test_batch.bin").read_bytes())
 
 
+@pytest.mark.slow
 def test_a_folder_of_parquet_files_gives_the_six_batches_in_whatever_order_they_are(
     bare, cells, write, raw, tmp_path, checked, monkeypatch
 ):

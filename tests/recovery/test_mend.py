@@ -93,7 +93,7 @@ def tables() -> int:
 
 
 @pytest.mark.fault("MLflow is killed in making its store, at a number of tables")
-@pytest.mark.parametrize("moment", [1, 20, 30])
+@pytest.mark.parametrize("moment", [1, *(pytest.param(later, marks=pytest.mark.slow) for later in (20, 30))])
 def test_a_store_that_was_begun_is_deleted_and_made_anew(moment, checked, tmp_path, monkeypatch, record_property):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -87,7 +87,12 @@ def test_a_batch_is_spread_over_as_many_devices_as_divide_it(sizes, batch_size, 
 
 @pytest.mark.parametrize(
     ("precision", "native", "bfloat16"),
-    [("float32", True, False), ("bfloat16", False, True), ("auto", False, False), ("auto", True, True)],
+    [
+        ("float32", True, False),
+        pytest.param("bfloat16", False, True, marks=pytest.mark.slow),
+        ("auto", False, False),
+        pytest.param("auto", True, True, marks=pytest.mark.slow),
+    ],
 )
 def test_the_number_format_follows_params_and_the_cpu(precision, native, bfloat16, checked):
     """In a process that sees no GPU and has TensorFlow, whatever this one has. Each CPU has some flag."""

@@ -79,7 +79,14 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize(("epoch", "change"), [(1, {}), (2, {"ema": 0.9, "optimizer": "adamw"}), (3, {})])
+@pytest.mark.parametrize(
+    ("epoch", "change"),
+    [
+        pytest.param(1, {}, marks=pytest.mark.slow),
+        (2, {"ema": 0.9, "optimizer": "adamw"}),
+        pytest.param(3, {}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_training_that_was_interrupted_ends_as_if_it_had_not_been(epoch, change, task, settings, tmp_path):
     settings, state = settings.model_copy(update=change), tmp_path / "epoch.npz"
 
