@@ -21,7 +21,7 @@ from pipeline.serving import load
 from pipeline.tracking import store
 
 CHAPTER = "surroundings"
-REVISION = "0584bdc529eb"  # of MLflow 2.19  # pragma: allowlist secret
+REVISION = "0584bdc529eb"  # of MLflow 2.19; pragma: allowlist secret
 STORE = Path("mlruns/mlflow.db")
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -157,5 +157,5 @@ def test_the_versions_of_the_tables_are_those_that_mlflow_knows():
 
 
 def test_a_store_that_is_just_being_made_is_of_no_older_mlflow():
-    execute("UPDATE alembic_version SET version_num = '0584bdc529eb'", "DELETE FROM experiments")
+    execute(f"UPDATE alembic_version SET version_num = '{REVISION}'", "DELETE FROM experiments")  # noqa: S608  our own text
     environment.check()
