@@ -21,7 +21,7 @@ from pipeline.serving import load
 from pipeline.tracking import store
 
 CHAPTER = "surroundings"
-REVISION = "0584bdc529eb"  # of MLflow 2.19; pragma: allowlist secret
+REVISION = "0584bdc529eb"  # of MLflow 2.19  # pragma: allowlist secret
 STORE = Path("mlruns/mlflow.db")
 
 pytestmark = pytest.mark.usefixtures("store")
