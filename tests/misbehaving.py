@@ -5,8 +5,10 @@ import hashlib
 import http.server
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pipeline.core.schema import Http
 
@@ -122,3 +124,24 @@ def status(code: int, **headers: str) -> Step:
 
 def sending(content: bytes) -> Step:
     return lambda handler: handler.answer(200, content)
+
+
+@pytest.fixture
+def serve():
+    """Start a server with a script; return its URL and the Range header of each request so far."""
+    with contextlib.ExitStack() as running:
+        yield lambda *script: running.enter_context(serving(*script))
+
+
+@pytest.fixture
+def destination(tmp_path) -> Path:
+    return tmp_path / "downloads/file.bin"
+
+
+def part(destination: Path) -> Path:
+    return destination.with_name(destination.name + ".part")
+
+
+def assert_whole(destination: Path) -> None:
+    assert destination.read_bytes() == CONTENT
+    assert not part(destination).exists()

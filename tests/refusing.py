@@ -5,6 +5,7 @@ JSON; its answer is a line on stdout, with the exit status. A case runs in a for
 already what the commands need, and can get its filter as no process can get rid of it again.
 """
 
+import contextlib
 import ctypes
 import ctypes.util
 import errno
@@ -17,11 +18,23 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 LIBRARY = ctypes.util.find_library("seccomp")
 PATIENCE = 60.0  # seconds
 GREATER, MASKED, REFUSE, ALLOW = 6, 7, 0x00050000, 0x7FFF0000  # of seccomp.h
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Be no more than any user within the block."""
+    user = os.geteuid()
+    os.setresuid(user or 65_534, user or 65_534, user)
+    try:
+        yield
+    finally:
+        os.setresuid(user, user, user)
 
 
 class Call(NamedTuple):

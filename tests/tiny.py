@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 
 def keras_model(path: Path):
@@ -45,3 +46,12 @@ def onnx_model(path: Path) -> np.ndarray:
     checker.check_model(model)
     save(model, path)
     return weights
+
+
+def with_photos(folder: Path, images: np.ndarray) -> Path:
+    """Write `tiny.onnx` and `photos/00.png` and so on into the folder, and return it. `images`: as of the data set."""
+    onnx_model(folder / "tiny.onnx")
+    (folder / "photos").mkdir()
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / "photos" / f"{number:02}.png")
+    return folder

@@ -79,9 +79,8 @@ def _candidate(run: Run, logged: dict[str, str], expected: view.View, link: str,
     # Inputs may be others, which gave the same model. What is the machine's is that of the last training.
     same = run.data.tags.get(runs.INPUTS) == expected.inputs
     inputs = f"inputs: {expected.inputs[:12]}{'' if same else ', trained from others with the same result'}"
-    volatile = {
-        key for record in list_files(paths.RECORDS, "**/*.json") for key in read_json(record)
-    }  # others each time
+    records = list_files(paths.RECORDS, "**/*.json")
+    volatile = {key for record in records for key in read_json(record)}  # others each time
     figures = {key: value for key, value in expected.metrics.items() if key not in volatile}
     accuracy = f"test accuracy {figures['test_accuracy']:.4f}"
     points, epochs = _epochs(run, expected, link) if expected.epochs else ({}, {})

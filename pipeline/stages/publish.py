@@ -27,6 +27,7 @@ def main() -> None:
     else:
         print(f"{outcome['model']} version {outcome['version']}, @{versions.EDGE}: {outcome['description']}")
     write_json(paths.EDGE, outcome)
+    paths.EXPORT_CARDS.mkdir(parents=True, exist_ok=True)  # also if nothing was exported
     for path in list_files(paths.EXPORT_CARDS):
         if path.stem not in names:
             path.unlink()

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from pipeline.core import paths
 from pipeline.data.cifar10 import CLASSES
@@ -26,11 +25,7 @@ from tests.console import ENVIRONMENT, PROGRAM, on_a_terminal, pipeline
 @pytest.fixture(scope="module")
 def place(images, tmp_path_factory) -> Path:
     """A folder with a model that loads at once, a folder `photos` with 12 pictures, and a text named .png."""
-    folder = tmp_path_factory.mktemp("place")
-    tiny.onnx_model(folder / "tiny.onnx")
-    (folder / "photos").mkdir()
-    for number, image in enumerate(images[0][:12]):
-        Image.fromarray(image).save(folder / "photos" / f"{number:02}.png")
+    folder = tiny.with_photos(tmp_path_factory.mktemp("place"), images[0][:12])
     (folder / "photos" / "notes.txt").touch()
     (folder / "text.png").write_text("no picture")
     return folder

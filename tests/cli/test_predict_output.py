@@ -20,12 +20,7 @@ from tests.console import ENVIRONMENT, PROGRAM
 @pytest.fixture(scope="module")
 def place(images, tmp_path_factory) -> Path:
     """A folder with a model that loads at once, and a folder `photos` with 2 pictures."""
-    folder = tmp_path_factory.mktemp("place")
-    tiny.onnx_model(folder / "tiny.onnx")
-    (folder / "photos").mkdir()
-    for number, image in enumerate(images[0][:2]):
-        Image.fromarray(image).save(folder / "photos" / f"{number}.png")
-    return folder
+    return tiny.with_photos(tmp_path_factory.mktemp("place"), images[0][:2])
 
 
 def predicted(place: Path, *arguments: str | Path, photos: Path | None = None) -> Result:
@@ -127,7 +122,7 @@ def test_thumbnails_and_resource_forks_in_a_folder_are_no_pictures(place, tmp_pa
     for name in ("cat.png", "._cat.png", ".ipynb_checkpoints/cat.png", "@eaDir/cat.png/small.jpg", "Thumbs.db"):
         path = tmp_path / "album" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes((place / "photos/0.png").read_bytes() if name == "cat.png" else b"no picture")
+        path.write_bytes((place / "photos/00.png").read_bytes() if name == "cat.png" else b"no picture")
     result = predicted(place, "--format", "csv", photos=tmp_path / "album")
     assert (result.exit_code, result.stdout.count("\n"), "left out" in result.stderr) == (0, 2, False)
     named = predicted(place, "--format", "csv", photos=tmp_path / "album" / "._cat.png")
