@@ -10,6 +10,7 @@ from pipeline.core import candidates
 from pipeline.registry import versions
 from pipeline.tracking import provenance, runs
 from tests.tampering import MODEL, kept, run_id
+from tests.workspace import Workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("inside")]
 
@@ -50,16 +51,18 @@ def test_params_that_are_changed_back_find_model_and_run_without_a_training(smal
 
 
 @pytest.mark.fault("a store that was deleted")
-def test_a_store_that_was_deleted_is_told_anew_and_nothing_is_trained(small, tmp_path):
+def test_a_store_that_was_deleted_is_told_anew_and_nothing_is_trained(small, raw, tmp_path):
     shutil.move("mlruns", tmp_path / "mlruns")
     try:
         restored = small.pipeline("restore")
         assert restored.returncode == 0, restored.stderr
         assert re.search("custom_cnn: run [0-9a-f]{32} restored", restored.stdout)
         assert "epoch 1" not in restored.stdout + restored.stderr
-        told = [small.run(name) for name in ("custom_cnn", "ensemble")]
+        # By another address, since MLflow keeps what it has opened by this one.
+        anew = Workspace(small.folder / ".." / small.folder.name, raw)
+        told = [anew.run(name) for name in ("custom_cnn", "ensemble")]
         assert all(run.info.status == "FINISHED" and runs.FINGERPRINT in run.data.tags for run in told)
-        version = small.client.get_model_version_by_alias(MODEL, "champion")
+        version = anew.client.get_model_version_by_alias(MODEL, "champion")
         assert (version.current_stage, {*version.aliases}) == ("Production", {"champion", versions.EDGE})
         assert small.pipeline("lineage", "@champion").returncode == 0
     finally:

@@ -174,8 +174,8 @@ def test_libraries_find_a_name_and_a_home_of_a_user_without_them():
     ("variable", "value"),
     [
         ("MLFLOW_LOGGING_LEVEL", "loud"),
-        ("MLFLOW_CONFIGURE_LOGGING", "maybe"),
-        ("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "x"),
+        pytest.param("MLFLOW_CONFIGURE_LOGGING", "maybe", marks=pytest.mark.slow),
+        pytest.param("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "x", marks=pytest.mark.slow),
     ],
 )
 def test_a_variable_that_mlflow_does_not_take_is_named(variable, value, store, record_property):
